@@ -1,0 +1,217 @@
+//! The BMC port: what the sync pool asks of a machine's controller. Implemented by `baton-bmc` and by simulations.
+
+use super::BoxFuture;
+use crate::driver::BmcTarget;
+use std::fmt;
+use std::time::Duration;
+
+/// What a BMC reports about its machine's power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PowerReading {
+    /// On and settled.
+    On,
+    /// Off and settled.
+    Off,
+    /// On its way to on (Redfish `PoweringOn`); ends no wait and agrees with nothing.
+    PoweringOn,
+    /// On its way to off (Redfish `PoweringOff`).
+    PoweringOff,
+    /// The BMC answered but does not know (Redfish `Paused`, null or an unknown word).
+    Unknown,
+}
+
+/// A single power command on the wire, one BMC call each. Waiting for its effect is the caller's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PowerAction {
+    /// IPMI power up; Redfish `On`.
+    On,
+    /// IPMI power down; Redfish `ForceOff`.
+    Off,
+    /// IPMI ACPI soft shutdown; Redfish `GracefulShutdown`.
+    SoftOff,
+    /// IPMI hard reset; Redfish `ForceRestart`.
+    Reset,
+    /// IPMI power cycle; Redfish `PowerCycle`, else `ForceRestart`.
+    Cycle,
+    /// Redfish `GracefulRestart`; IPMI has no such command.
+    SoftReset,
+    /// Diagnostic interrupt: IPMI pulse diagnostic; Redfish `Nmi`.
+    Nmi,
+}
+
+impl fmt::Display for PowerAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "power on",
+            Self::Off => "power off",
+            Self::SoftOff => "power soft",
+            Self::Reset => "power reset",
+            Self::Cycle => "power cycle",
+            Self::SoftReset => "power soft reset",
+            Self::Nmi => "power diag",
+        })
+    }
+}
+
+/// What a BMC says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct BmcIdentity {
+    /// Lower-case vendor name, as far as it is known.
+    pub vendor: Option<Box<str>>,
+    /// Model or device id.
+    pub model: Option<Box<str>>,
+    /// Firmware version.
+    pub firmware: Option<Box<str>>,
+}
+
+/// What an answer to [`BmcError::class`] means for whoever called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// May go away by itself; retry later.
+    Transient,
+    /// Somebody has to act (credentials, address, certificate); retrying makes it worse.
+    NeedsOperator,
+    /// The BMC understood and declined; retrying the same is pointless.
+    Declined,
+}
+
+/// Why a BMC call failed. The texts reach `last_error`, so they name the BMC, what was attempted and the limit hit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BmcError {
+    /// No answer within the budget.
+    #[error("BMC {bmc} did not answer `{operation}` within {} ms ({attempts} attempts)", within.as_millis())]
+    Silent {
+        /// Address and port.
+        bmc: Box<str>,
+        /// What was attempted.
+        operation: &'static str,
+        /// The whole budget.
+        within: Duration,
+        /// Datagrams or connections tried.
+        attempts: u32,
+    },
+    /// The connection could not be made.
+    #[error("BMC {bmc} is unreachable: {reason}")]
+    Unreachable {
+        /// Address and port.
+        bmc: Box<str>,
+        /// The system's words.
+        reason: Box<str>,
+    },
+    /// The credentials were refused. Trips the auth breaker.
+    #[error("BMC {bmc} refused user `{username}` ({reason})")]
+    Refused {
+        /// Address and port.
+        bmc: Box<str>,
+        /// The user name that was tried.
+        username: Box<str>,
+        /// The protocol's words, such as `RAKP 2 HMAC is invalid` or `HTTP 401`.
+        reason: Box<str>,
+    },
+    /// The BMC has no free session or asks for patience.
+    #[error("BMC {bmc} is busy: {reason}")]
+    Busy {
+        /// Address and port.
+        bmc: Box<str>,
+        /// The protocol's words, such as `insufficient resources for session`.
+        reason: Box<str>,
+        /// When to come back, if it said so (`Retry-After`).
+        retry_after: Option<Duration>,
+    },
+    /// The TLS handshake failed or the certificate was not accepted.
+    #[error("BMC {bmc} failed the TLS check: {reason}")]
+    Tls {
+        /// Address and port.
+        bmc: Box<str>,
+        /// What rustls says.
+        reason: Box<str>,
+    },
+    /// The answer could not be understood.
+    #[error("could not read the answer of BMC {bmc} to `{operation}`: {reason}")]
+    Garbled {
+        /// Address and port.
+        bmc: Box<str>,
+        /// What was attempted.
+        operation: &'static str,
+        /// What was wrong with the answer.
+        reason: Box<str>,
+    },
+    /// The BMC declined the command.
+    #[error("BMC {bmc} declined `{operation}`: {reason}")]
+    Declined {
+        /// Address and port.
+        bmc: Box<str>,
+        /// What was attempted.
+        operation: &'static str,
+        /// Completion code or HTTP status with its message.
+        reason: Box<str>,
+    },
+    /// The BMC or protocol has no such operation.
+    #[error("BMC {bmc} does not support `{operation}`: {reason}")]
+    Unsupported {
+        /// Address and port.
+        bmc: Box<str>,
+        /// What was attempted.
+        operation: &'static str,
+        /// Why, with the values that are allowed.
+        reason: Box<str>,
+    },
+    /// The configuration names no such resource or host.
+    #[error("BMC {bmc} cannot be used as configured: {reason}")]
+    Misconfigured {
+        /// Address and port.
+        bmc: Box<str>,
+        /// What does not fit, and which key to change.
+        reason: Box<str>,
+    },
+}
+
+impl BmcError {
+    /// Decides retry and who is told.
+    #[must_use]
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Silent { .. }
+            | Self::Unreachable { .. }
+            | Self::Busy { .. }
+            | Self::Garbled { .. } => ErrorClass::Transient,
+            Self::Refused { .. } | Self::Tls { .. } | Self::Misconfigured { .. } => {
+                ErrorClass::NeedsOperator
+            }
+            Self::Declined { .. } | Self::Unsupported { .. } => ErrorClass::Declined,
+        }
+    }
+}
+
+/// Access to all BMCs. Implementations keep sessions and connections warm per target (a bounded number, for a bounded
+/// life) and never run more than one conversation with a BMC for one call. Each call ends within `budget`, all its
+/// retransmissions, handshakes and re-logins included; dropping the future abandons the call.
+pub trait Bmc: Send + Sync {
+    /// Reads the power state.
+    fn power_state<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<PowerReading, BmcError>>;
+
+    /// Sends one power command and returns once the BMC accepted it.
+    fn power_action<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        action: PowerAction,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<(), BmcError>>;
+
+    /// Asks who the BMC is (IPMI Get Device ID; Redfish system and manager).
+    fn identify<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<BmcIdentity, BmcError>>;
+
+    /// Ends the warm session with this BMC, if there is one, and forgets what was learned about it.
+    fn forget<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, ()>;
+
+    /// Ends every session, politely, within `budget`. For a graceful stop.
+    fn close<'a>(&'a self, budget: Duration) -> BoxFuture<'a, ()>;
+}

@@ -1,0 +1,9 @@
+//! The traits through which sibling crates meet. Implemented where the technology lives, joined in `src/wiring.rs`.
+
+pub mod bmc;
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// A boxed future, so that ports stay object-safe without an async runtime in sight.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
