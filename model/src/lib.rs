@@ -6,6 +6,7 @@
 
 pub mod driver;
 pub mod env;
+pub mod error_code;
 pub mod ids;
 pub mod json;
 pub mod mask;
