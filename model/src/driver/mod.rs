@@ -1,6 +1,7 @@
 //! What a node's `driver_info` means: parsed once, checked with Ironic's texts, never touching the network.
 
 pub mod ipmi;
+pub mod python;
 pub mod redfish;
 
 use std::sync::Arc;
