@@ -4,11 +4,15 @@
 //! Nothing here starts a thread, awaits, logs, opens a file or reads a clock; whatever a decision needs
 //! arrives as an argument. Two replicas that apply the same commands hold the same bytes.
 
+pub mod apply;
+pub mod command;
 pub mod driver;
 pub mod env;
-pub mod error_code;
 pub mod ids;
 pub mod json;
 pub mod mask;
+pub mod node;
+pub mod ownership;
 pub mod port;
 pub mod secret;
+pub mod state;

@@ -1,6 +1,8 @@
 //! The traits through which sibling crates meet. Implemented where the technology lives, joined in `src/wiring.rs`.
 
 pub mod bmc;
+pub mod cluster;
+pub mod node;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,520 @@
+//! `apply`: the one function that changes the replicated state.
+//!
+//! It is pure and total. A command is applied whole or refused whole, and a replayed proposal gets its first reply.
+
+use crate::command::{
+    ActOnNode, BreakLock, Command, ConductorUp, EditNode, EventDone, Fence, NodeChange, Proposal,
+    Refusal, Reply, Session,
+};
+use crate::ids::{Epoch, IntentId, LogIndex, NodeId, Revision, WallMs};
+use crate::json::Json;
+use crate::node::edit::{NodeEdit, Refused, check_deletable, check_editable, clip};
+use crate::node::power::PowerState;
+use crate::node::provision::{ProvisionState, Verb};
+use crate::node::record::NodeRecord;
+use crate::state::{Change, ClusterState, ConductorRecord, ConductorStatus, OutboxEvent, Replied};
+use std::sync::Arc;
+
+/// What applying an entry did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// The answer for the proposer.
+    pub reply: Reply,
+    /// The records it touched, in order, each once.
+    pub changes: Vec<Change>,
+}
+
+/// Applies the entry at `index`.
+pub fn apply(state: &mut ClusterState, index: LogIndex, proposal: Proposal) -> Applied {
+    if let Some(reply) = state.reply_to(proposal.id) {
+        return Applied {
+            reply: reply.clone(),
+            changes: Vec::new(),
+        };
+    }
+    let mut entry = Entry {
+        state,
+        index,
+        at: proposal.at,
+        changes: Vec::new(),
+    };
+    let reply = entry.run(proposal.command).unwrap_or_else(Reply::Refused);
+    let replied = Replied {
+        id: proposal.id,
+        reply: reply.clone(),
+    };
+    let slot = Change::Reply(
+        proposal.id.conductor,
+        proposal.id.seq % crate::state::RETRY_SLOTS,
+    );
+    entry.touch(slot);
+    let changes = entry.changes;
+    state.put_reply(replied);
+    Applied { reply, changes }
+}
+
+struct Entry<'a> {
+    state: &'a mut ClusterState,
+    index: LogIndex,
+    at: WallMs,
+    changes: Vec<Change>,
+}
+
+impl Entry<'_> {
+    fn run(&mut self, command: Command) -> Result<Reply, Refusal> {
+        match command {
+            Command::ConductorUp(up) => self.conductor_up(up),
+            Command::ConductorDraining(session) => {
+                self.conductor_status(session, ConductorStatus::Draining)
+            }
+            Command::ConductorDown(session) => {
+                self.conductor_status(session, ConductorStatus::Down)
+            }
+            Command::ConductorRemove(id) => {
+                self.state.remove_conductor(id);
+                self.touch(Change::Conductor(id));
+                Ok(self.done())
+            }
+            Command::NodeCreate(record) => self.create(*record),
+            Command::NodeEdit(edit) => self.edit(edit),
+            Command::NodeDelete(delete) => self.delete(delete.node, delete.available_too),
+            Command::NodeAct(act) => self.act(act),
+            Command::EventsDone(events) => Ok(self.events_done(&events)),
+            Command::LockBreak(wish) => self.break_lock(wish),
+        }
+    }
+
+    fn touch(&mut self, change: Change) {
+        if !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
+    }
+
+    const fn done(&self) -> Reply {
+        Reply::Done {
+            index: self.index,
+            revision: Revision(0),
+            epoch: Epoch(0),
+        }
+    }
+
+    // --- Conductors -------------------------------------------------------------------------------
+
+    fn conductor_up(&mut self, up: ConductorUp) -> Result<Reply, Refusal> {
+        let id = up.session.conductor;
+        let known = self.state.conductor(id);
+        if known.is_some_and(|record| record.incarnation > up.session.incarnation) {
+            return Err(Refusal::SessionOver);
+        }
+        let taken = self.state.conductors().iter().any(|(other, record)| {
+            *other != id && record.host == up.host && record.status != ConductorStatus::Down
+        });
+        if taken {
+            return Err(Refusal::HostTaken);
+        }
+        let record = ConductorRecord {
+            incarnation: up.session.incarnation,
+            status: ConductorStatus::Up,
+            host: up.host,
+            group: up.group,
+            rack: up.rack,
+            drivers: up.drivers,
+            created_at: known.map_or(self.at, |record| record.created_at),
+            updated_at: self.at,
+        };
+        self.state.put_conductor(id, record);
+        self.touch(Change::Conductor(id));
+        Ok(self.done())
+    }
+
+    fn conductor_status(
+        &mut self,
+        session: Session,
+        status: ConductorStatus,
+    ) -> Result<Reply, Refusal> {
+        let mut record = self
+            .state
+            .conductor(session.conductor)
+            .filter(|record| record.incarnation == session.incarnation)
+            .cloned()
+            .ok_or(Refusal::SessionOver)?;
+        if record.status == ConductorStatus::Down && status != ConductorStatus::Down {
+            return Err(Refusal::SessionOver);
+        }
+        record.status = status;
+        record.updated_at = self.at;
+        self.state.put_conductor(session.conductor, record);
+        self.touch(Change::Conductor(session.conductor));
+        Ok(self.done())
+    }
+
+    // --- Users' commands on nodes -----------------------------------------------------------------
+
+    fn create(&mut self, mut record: NodeRecord) -> Result<Reply, Refusal> {
+        if self.state.node(record.id).is_some() {
+            let text = format!("A node with UUID {} already exists.", record.id);
+            return Err(Refusal::Rule(Refused::new(409, text)));
+        }
+        self.check_unique(&record)?;
+        self.check_parent(&record)?;
+        record.serial = ClusterState::serial_at(self.index);
+        record.created_at = self.at;
+        record.revision = Revision(1);
+        Ok(self.put(record))
+    }
+
+    fn edit(&mut self, edit: EditNode) -> Result<Reply, Refusal> {
+        let mut record = self.record(edit.node)?;
+        if edit
+            .expect
+            .is_some_and(|revision| revision != record.revision)
+        {
+            return Err(Refusal::Moved {
+                revision: record.revision,
+            });
+        }
+        let is_flag =
+            |edit: &NodeEdit| matches!(edit, NodeEdit::Maintenance { .. } | NodeEdit::Pin(_));
+        if !edit.edits.iter().all(is_flag) {
+            check_editable(&record).map_err(Refusal::Rule)?;
+        }
+        let locked = record.intent.as_ref().map(|intent| intent.holder);
+        if let Some(holder) = locked.filter(|_| edit.edits.iter().any(NodeEdit::needs_lock)) {
+            return Err(Refusal::Locked {
+                host: self.state.host_of(holder),
+            });
+        }
+        for change in edit.edits {
+            change.check(&record).map_err(Refusal::Rule)?;
+            change.apply(&mut record);
+        }
+        self.check_unique(&record)?;
+        self.check_parent(&record)?;
+        record.updated_at = Some(self.at);
+        Ok(self.put(record))
+    }
+
+    fn delete(&mut self, node: NodeId, available_too: bool) -> Result<Reply, Refusal> {
+        let record = self.record(node)?;
+        let host = record
+            .intent
+            .as_ref()
+            .map(|intent| self.state.host_of(intent.holder))
+            .unwrap_or_default();
+        check_deletable(&record, available_too, &host).map_err(|refused| {
+            if record.is_locked() && refused == Refused::locked(node, &host) {
+                Refusal::Locked { host }
+            } else {
+                Refusal::Rule(refused)
+            }
+        })?;
+        self.state.remove_node(node);
+        self.touch(Change::Node(node));
+        if let Some(instance) = record.instance_uuid {
+            self.state.remove_event(instance);
+            self.touch(Change::Outbox(instance));
+        }
+        Ok(Reply::Done {
+            index: self.index,
+            revision: record.revision.next(),
+            epoch: record.epoch,
+        })
+    }
+
+    fn break_lock(&mut self, wish: BreakLock) -> Result<Reply, Refusal> {
+        let mut record = self.record(wish.node)?;
+        match &record.intent {
+            Some(intent) if intent.id == wish.intent => {}
+            Some(_) | None => {
+                return Err(Refusal::Moved {
+                    revision: record.revision,
+                });
+            }
+        }
+        record.epoch = record.epoch.next();
+        record.intent = None;
+        record.target_power_state = None;
+        record.last_error = Some(clip(&wish.reason));
+        if record.provision_state.is_working()
+            && let Some(to) = record.provision_state.after(Verb::Fail)
+        {
+            move_to(&mut record, to, None, self.at);
+        }
+        record.updated_at = Some(self.at);
+        Ok(self.put(record))
+    }
+
+    // --- The owner's commands ---------------------------------------------------------------------
+
+    fn act(&mut self, act: ActOnNode) -> Result<Reply, Refusal> {
+        let mut record = self.record(act.node)?;
+        self.check_fence(&record, act.fence)?;
+        if act
+            .expect
+            .is_some_and(|revision| revision != record.revision)
+        {
+            return Err(Refusal::Moved {
+                revision: record.revision,
+            });
+        }
+        let actor = (act.fence.session.conductor, act.fence.session.incarnation);
+        if record.acted != Some(actor) {
+            record.acted = Some(actor);
+            record.epoch = record.epoch.next();
+        }
+        let mut events = Vec::new();
+        for change in act.changes {
+            self.change(&mut record, act.fence.session, change, &mut events)?;
+        }
+        record.updated_at = Some(self.at);
+        for event in events {
+            self.touch(Change::Outbox(event.instance));
+            self.state.put_event(event);
+        }
+        Ok(self.put(record))
+    }
+
+    fn check_fence(&self, record: &NodeRecord, fence: Fence) -> Result<(), Refusal> {
+        if !self.state.is_live(fence.session) {
+            return Err(Refusal::SessionOver);
+        }
+        // A draining conductor owns nothing by the hash, yet finishes the intents that it holds.
+        let holds = record.intent.as_ref().is_some_and(|intent| {
+            intent.holder == fence.session.conductor
+                && intent.incarnation == fence.session.incarnation
+        });
+        let owns = self.state.owner(record) == Some(fence.session.conductor);
+        if fence.epoch != record.epoch || !(owns || holds) {
+            return Err(Refusal::Fenced {
+                epoch: record.epoch,
+            });
+        }
+        Ok(())
+    }
+
+    fn change(
+        &self,
+        record: &mut NodeRecord,
+        session: Session,
+        change: NodeChange,
+        events: &mut Vec<OutboxEvent>,
+    ) -> Result<(), Refusal> {
+        match change {
+            NodeChange::OpenIntent(mut intent) => {
+                if let Some(held) = &record.intent {
+                    return Err(Refusal::Locked {
+                        host: self.state.host_of(held.holder),
+                    });
+                }
+                intent.id = record.next_intent;
+                intent.holder = session.conductor;
+                intent.incarnation = session.incarnation;
+                intent.epoch = record.epoch;
+                record.next_intent = IntentId(record.next_intent.0.saturating_add(1));
+                record.intent = Some(*intent);
+            }
+            NodeChange::CloseIntent(id) => match &record.intent {
+                Some(intent) if intent.id == id => record.intent = None,
+                Some(_) | None => {
+                    return Err(Refusal::Fenced {
+                        epoch: record.epoch,
+                    });
+                }
+            },
+            NodeChange::TargetPower(target) => record.target_power_state = target,
+            NodeChange::Power {
+                state,
+                cause,
+                notify,
+            } => {
+                let changed = record.power_state != state;
+                record.power_state = state;
+                let told = state.filter(|state| *state != PowerState::Error);
+                if let (true, true, Some(told), Some(instance)) =
+                    (changed, notify, told, record.instance_uuid)
+                {
+                    events.push(OutboxEvent {
+                        seq: self.index.0,
+                        node: record.id,
+                        instance,
+                        state: told,
+                        cause,
+                        at: self.at,
+                    });
+                }
+            }
+            NodeChange::Provision { verb, target } => {
+                let from = record.provision_state;
+                let to = from
+                    .after(verb)
+                    .ok_or_else(|| Refusal::Rule(illegal(record, verb)))?;
+                move_to(record, to, target, self.at);
+            }
+            NodeChange::LastError(text) => record.last_error = text.map(|text| clip(&text)),
+            NodeChange::EnterMaintenance { fault, reason } => {
+                if !record.maintenance {
+                    record.maintenance = true;
+                    record.maintenance_reason = Some(clip(&reason));
+                    record.fault = Some(fault);
+                }
+            }
+            NodeChange::LeaveMaintenance(fault) => {
+                if record.maintenance && record.fault == Some(fault) {
+                    record.maintenance = false;
+                    record.maintenance_reason = None;
+                    record.fault = None;
+                }
+            }
+            NodeChange::SyncFailures(count) => record.sync_failures = count,
+            NodeChange::InternalInfo(info) => record.driver_internal_info = info,
+            NodeChange::Properties(properties) => record.properties = properties,
+            NodeChange::ForgetInstance => {
+                record.instance_uuid = None;
+                record.instance_name = None;
+                record.allocation_uuid = None;
+                record.instance_info = Json::EMPTY;
+            }
+        }
+        Ok(())
+    }
+
+    fn events_done(&mut self, events: &[EventDone]) -> Reply {
+        for done in events {
+            if self
+                .state
+                .outbox_of(done.instance)
+                .is_some_and(|event| event.seq == done.seq)
+            {
+                self.state.remove_event(done.instance);
+                self.touch(Change::Outbox(done.instance));
+            }
+        }
+        self.done()
+    }
+
+    // --- Shared -----------------------------------------------------------------------------------
+
+    fn record(&self, node: NodeId) -> Result<NodeRecord, Refusal> {
+        self.state
+            .node(node)
+            .map(|record| NodeRecord::clone(record))
+            .ok_or(Refusal::NoSuchNode)
+    }
+
+    fn put(&mut self, mut record: NodeRecord) -> Reply {
+        if self.state.node(record.id).is_some() {
+            record.revision = record.revision.next();
+        }
+        let reply = Reply::Done {
+            index: self.index,
+            revision: record.revision,
+            epoch: record.epoch,
+        };
+        self.touch(Change::Node(record.id));
+        self.state.put_node(Arc::new(record));
+        reply
+    }
+
+    fn check_unique(&self, record: &NodeRecord) -> Result<(), Refusal> {
+        if let Some(name) = &record.name
+            && self
+                .state
+                .node_by_name(name)
+                .is_some_and(|other| other.id != record.id)
+        {
+            let text = format!("A node with name {name} already exists.");
+            return Err(Refusal::Rule(Refused::new(409, text)));
+        }
+        if let Some(instance) = record.instance_uuid
+            && self
+                .state
+                .node_by_instance(instance)
+                .is_some_and(|other| other.id != record.id)
+        {
+            let text = format!(
+                "Instance {instance} is already associated with a node, it cannot be associated with this other node {}",
+                record.id
+            );
+            return Err(Refusal::Rule(Refused::new(409, text)));
+        }
+        Ok(())
+    }
+
+    fn check_parent(&self, record: &NodeRecord) -> Result<(), Refusal> {
+        let Some(parent) = record.parent_node else {
+            return Ok(());
+        };
+        match self.state.node(parent) {
+            Some(found) if found.parent_node.is_none() => Ok(()),
+            Some(_) => {
+                let text = format!("Node {parent} is itself a child and can not be a parent node.");
+                Err(Refusal::Rule(Refused::new(400, text)))
+            }
+            None => Err(Refusal::Rule(Refused::new(
+                400,
+                format!("Node {parent} could not be found."),
+            ))),
+        }
+    }
+}
+
+/// The text of a verb that the state does not allow.
+#[must_use]
+pub fn illegal(record: &NodeRecord, verb: Verb) -> Refused {
+    Refused::new(
+        400,
+        format!(
+            "The requested action \"{verb}\" can not be performed on node \"{}\" while it is in state \"{}\".",
+            record.id, record.provision_state
+        ),
+    )
+}
+
+fn move_to(
+    record: &mut NodeRecord,
+    to: ProvisionState,
+    target: Option<ProvisionState>,
+    at: WallMs,
+) {
+    record.target_provision_state = if to.is_stable() {
+        None
+    } else {
+        // Entering a state of the same work keeps an overridden target (manual cleaning stays manual).
+        let kept = record
+            .target_provision_state
+            .filter(|_| is_clean(record.provision_state) && is_clean(to));
+        target.or(kept).or(to.default_target())
+    };
+    match to {
+        ProvisionState::Inspecting if record.provision_state != ProvisionState::InspectWait => {
+            record.inspection_started_at = Some(at);
+            record.inspection_finished_at = None;
+        }
+        ProvisionState::Manageable
+            if matches!(
+                record.provision_state,
+                ProvisionState::Inspecting | ProvisionState::InspectWait
+            ) =>
+        {
+            record.inspection_finished_at = Some(at);
+            record.inspection_started_at = None;
+        }
+        ProvisionState::InspectFailed => record.inspection_started_at = None,
+        _ => {}
+    }
+    record.provision_state = to;
+    record.provision_updated_at = Some(at);
+}
+
+const fn is_clean(state: ProvisionState) -> bool {
+    matches!(
+        state,
+        ProvisionState::Cleaning
+            | ProvisionState::CleanWait
+            | ProvisionState::CleanHold
+            | ProvisionState::CleanFailed
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Intents: the exclusive lock of a node *is* the work that holds it.
+//!
+//! An intent enters the log before its first effect and leaves it in the same entry that records the result. So
+//! whoever owns the node next can see what was going on, for whom, and since when.
+
+use super::power::PowerRequest;
+use super::provision::Verb;
+use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId, WallMs};
+use serde::{Deserialize, Serialize};
+
+/// Work that holds a node's lock.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Intent {
+    /// Unique per node, growing.
+    pub id: IntentId,
+    /// What is being done.
+    pub kind: IntentKind,
+    /// Who does it.
+    pub holder: ConductorId,
+    /// In which life.
+    pub incarnation: Incarnation,
+    /// Under which tenure.
+    pub epoch: Epoch,
+    /// When it was opened, by the holder's wall clock; a label.
+    pub since: WallMs,
+    /// How long it may take, in seconds; after that it is failed by whoever owns the node.
+    pub limit_s: u32,
+    /// The API request that asked for it.
+    pub request: Option<RequestId>,
+    /// The BMC session its write uses, so that a successor can end that session first.
+    pub session: Option<BmcSession>,
+}
+
+/// What an intent does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum IntentKind {
+    /// A power change.
+    Power {
+        /// What was asked for.
+        request: PowerRequest,
+        /// The caller's timeout in seconds, if it gave one.
+        timeout_s: Option<u32>,
+    },
+    /// A provision verb with a worker behind it.
+    Provision {
+        /// The verb.
+        verb: Verb,
+    },
+    /// A diagnostic interrupt.
+    InjectNmi,
+}
+
+impl IntentKind {
+    /// Ironic's purpose string of the lock.
+    #[must_use]
+    pub const fn purpose(&self) -> &'static str {
+        match self {
+            Self::Power { .. } => "changing node power state",
+            Self::Provision { verb } => match verb {
+                Verb::Deploy | Verb::Rebuild => "node deployment",
+                Verb::Delete => "node tear down",
+                Verb::Clean => "node manual cleaning",
+                Verb::Service => "node service",
+                Verb::Rescue => "node rescue",
+                Verb::Unrescue => "node unrescue",
+                Verb::Inspect => "hardware inspection",
+                Verb::Manage => "provision action manage",
+                Verb::Provide => "provision action provide",
+                Verb::Adopt => "provision action adopt",
+                Verb::Abort => "provision action abort",
+                Verb::Unhold => "provision action unhold",
+                Verb::Done | Verb::Fail | Verb::Wait | Verb::Resume | Verb::Hold => {
+                    "provision action"
+                }
+            },
+            Self::InjectNmi => "inject nmi",
+        }
+    }
+}
+
+/// Names one session at a BMC, enough for another conductor to end it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum BmcSession {
+    /// The managed system's session id (IPMI 2.0 §22.19, Close Session).
+    Ipmi(u32),
+    /// The path of the Redfish session resource (DSP0266 §13.3.4.4).
+    Redfish(Box<str>),
+}

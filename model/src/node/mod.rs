@@ -1,0 +1,7 @@
+//! One managed machine: its record, its states and the rules by which they change.
+
+pub mod edit;
+pub mod intent;
+pub mod power;
+pub mod provision;
+pub mod record;

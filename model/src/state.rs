@@ -1,0 +1,336 @@
+//! The replicated state: what every conductor knows.
+
+use crate::command::{ProposalId, Reply, Session};
+use crate::ids::{ConductorId, Incarnation, LogIndex, NodeId, WallMs};
+use crate::node::power::{PowerCause, PowerState};
+use crate::node::record::NodeRecord;
+use crate::ownership::{Conductors, owner_of};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use uuid::Uuid;
+
+/// How many recent replies are kept per conductor for recognising retries. A conductor never has more proposals in
+/// flight than this, so a retry always finds its slot unless it is new.
+pub const RETRY_SLOTS: u64 = 4096;
+
+/// A conductor as the cluster knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConductorRecord {
+    /// Its present (or last) life.
+    pub incarnation: Incarnation,
+    /// Whether it takes part.
+    pub status: ConductorStatus,
+    /// Host name.
+    pub host: Box<str>,
+    /// The group it serves.
+    pub group: Box<str>,
+    /// Where it stands.
+    pub rack: Box<str>,
+    /// Enabled hardware types.
+    pub drivers: Vec<Box<str>>,
+    /// First seen.
+    pub created_at: WallMs,
+    /// Last change of status.
+    pub updated_at: WallMs,
+}
+
+/// Whether a conductor takes part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ConductorStatus {
+    /// Alive and owning nodes.
+    Up,
+    /// Alive, handing its nodes over.
+    Draining,
+    /// Gone.
+    Down,
+}
+
+/// A power change that the compute service has yet to be told: the newest of its instance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutboxEvent {
+    /// The log index of the change; grows, so that a late acknowledgement never removes a newer event.
+    pub seq: u64,
+    /// The machine.
+    pub node: NodeId,
+    /// The instance on it.
+    pub instance: Uuid,
+    /// The state to tell: on or off.
+    pub state: PowerState,
+    /// Why it changed.
+    pub cause: PowerCause,
+    /// When it changed, by the owner's wall clock.
+    pub at: WallMs,
+}
+
+/// The reply that a proposal got, kept so that its retry gets the same.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Replied {
+    /// The proposal.
+    pub id: ProposalId,
+    /// Its reply.
+    pub reply: Reply,
+}
+
+/// The key of one stored record; also how listeners are told what an entry touched.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Change {
+    /// A node was created, changed or deleted.
+    Node(NodeId),
+    /// A conductor came, went or changed.
+    Conductor(ConductorId),
+    /// An event of this instance was added, replaced or removed.
+    Outbox(Uuid),
+    /// A reply was remembered in this slot of this conductor.
+    Reply(ConductorId, u64),
+}
+
+/// One stored record of any kind: what the state tree and snapshots hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Stored {
+    /// A node.
+    Node(Arc<NodeRecord>),
+    /// A conductor.
+    Conductor(ConductorId, ConductorRecord),
+    /// An undelivered event.
+    Outbox(OutboxEvent),
+    /// A remembered reply.
+    Reply(Replied),
+}
+
+impl Stored {
+    /// The key under which it is stored.
+    #[must_use]
+    pub fn key(&self) -> Change {
+        match self {
+            Self::Node(node) => Change::Node(node.id),
+            Self::Conductor(id, _) => Change::Conductor(*id),
+            Self::Outbox(event) => Change::Outbox(event.instance),
+            Self::Reply(replied) => {
+                Change::Reply(replied.id.conductor, replied.id.seq % RETRY_SLOTS)
+            }
+        }
+    }
+}
+
+/// Everything replicated. Cloning it clones pointers, not records: that is how snapshots are taken.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct ClusterState {
+    nodes: BTreeMap<NodeId, Arc<NodeRecord>>,
+    conductors: Conductors,
+    outbox: BTreeMap<Uuid, OutboxEvent>,
+    replies: BTreeMap<(ConductorId, u64), Replied>,
+    // Derived from `nodes`; rebuilt on restore.
+    by_name: BTreeMap<Box<str>, NodeId>,
+    by_instance: BTreeMap<Uuid, NodeId>,
+    by_serial: BTreeMap<u64, NodeId>,
+}
+
+impl ClusterState {
+    /// The node with this uuid.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Arc<NodeRecord>> {
+        self.nodes.get(&id)
+    }
+
+    /// The node with this name.
+    #[must_use]
+    pub fn node_by_name(&self, name: &str) -> Option<&Arc<NodeRecord>> {
+        self.by_name.get(name).and_then(|id| self.nodes.get(id))
+    }
+
+    /// The node that this instance is on.
+    #[must_use]
+    pub fn node_by_instance(&self, instance: Uuid) -> Option<&Arc<NodeRecord>> {
+        self.by_instance
+            .get(&instance)
+            .and_then(|id| self.nodes.get(id))
+    }
+
+    /// All nodes in creation order, after the one with serial `after`.
+    pub fn nodes_after(&self, after: Option<u64>) -> impl Iterator<Item = &Arc<NodeRecord>> {
+        let start = after.map_or(0, |serial| serial.saturating_add(1));
+        self.by_serial
+            .range(start..)
+            .filter_map(|(_, id)| self.nodes.get(id))
+    }
+
+    /// All nodes, by uuid.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<NodeRecord>> {
+        self.nodes.values()
+    }
+
+    /// All conductors.
+    #[must_use]
+    pub const fn conductors(&self) -> &Conductors {
+        &self.conductors
+    }
+
+    /// One conductor.
+    #[must_use]
+    pub fn conductor(&self, id: ConductorId) -> Option<&ConductorRecord> {
+        self.conductors.get(&id)
+    }
+
+    /// The host name of a conductor, for texts; its number if it is unknown.
+    #[must_use]
+    pub fn host_of(&self, id: ConductorId) -> Box<str> {
+        self.conductors
+            .get(&id)
+            .map_or_else(|| id.to_string().into(), |record| record.host.clone())
+    }
+
+    /// Whether this is the present life of a conductor that takes part.
+    #[must_use]
+    pub fn is_live(&self, session: Session) -> bool {
+        self.conductors
+            .get(&session.conductor)
+            .is_some_and(|record| {
+                record.incarnation == session.incarnation && record.status != ConductorStatus::Down
+            })
+    }
+
+    /// Who owns the node now.
+    #[must_use]
+    pub fn owner(&self, node: &NodeRecord) -> Option<ConductorId> {
+        owner_of(&self.conductors, node).map(|(owner, _)| owner)
+    }
+
+    /// Undelivered events, by instance.
+    pub fn outbox(&self) -> impl ExactSizeIterator<Item = &OutboxEvent> {
+        self.outbox.values()
+    }
+
+    /// The undelivered event of an instance.
+    #[must_use]
+    pub fn outbox_of(&self, instance: Uuid) -> Option<&OutboxEvent> {
+        self.outbox.get(&instance)
+    }
+
+    /// The remembered reply to this very proposal.
+    #[must_use]
+    pub fn reply_to(&self, id: ProposalId) -> Option<&Reply> {
+        let slot = (id.conductor, id.seq % RETRY_SLOTS);
+        self.replies
+            .get(&slot)
+            .filter(|replied| replied.id == id)
+            .map(|replied| &replied.reply)
+    }
+
+    /// The stored form of what a [`Change`] names; `None` if it is gone.
+    #[must_use]
+    pub fn stored(&self, key: Change) -> Option<Stored> {
+        match key {
+            Change::Node(id) => self.nodes.get(&id).cloned().map(Stored::Node),
+            Change::Conductor(id) => self
+                .conductors
+                .get(&id)
+                .cloned()
+                .map(|record| Stored::Conductor(id, record)),
+            Change::Outbox(instance) => self.outbox.get(&instance).cloned().map(Stored::Outbox),
+            Change::Reply(id, slot) => self.replies.get(&(id, slot)).cloned().map(Stored::Reply),
+        }
+    }
+
+    /// Every stored record, in key order.
+    pub fn all_stored(&self) -> impl Iterator<Item = Stored> {
+        let conductors = self
+            .conductors
+            .iter()
+            .map(|(id, record)| Stored::Conductor(*id, record.clone()));
+        let nodes = self.nodes.values().cloned().map(Stored::Node);
+        let outbox = self.outbox.values().cloned().map(Stored::Outbox);
+        let replies = self.replies.values().cloned().map(Stored::Reply);
+        nodes.chain(conductors).chain(outbox).chain(replies)
+    }
+
+    /// Rebuilds the state from stored records.
+    #[must_use]
+    pub fn restore(records: impl IntoIterator<Item = Stored>) -> Self {
+        let mut state = Self::default();
+        for record in records {
+            match record {
+                Stored::Node(node) => state.put_node(node),
+                Stored::Conductor(id, record) => state.put_conductor(id, record),
+                Stored::Outbox(event) => state.put_event(event),
+                Stored::Reply(replied) => state.put_reply(replied),
+            }
+        }
+        state
+    }
+
+    pub(crate) fn put_node(&mut self, node: Arc<NodeRecord>) {
+        self.remove_node(node.id);
+        if let Some(name) = &node.name {
+            self.by_name.insert(name.clone(), node.id);
+        }
+        if let Some(instance) = node.instance_uuid {
+            self.by_instance.insert(instance, node.id);
+        }
+        self.by_serial.insert(node.serial, node.id);
+        self.nodes.insert(node.id, node);
+    }
+
+    pub(crate) fn remove_node(&mut self, id: NodeId) {
+        if let Some(old) = self.nodes.remove(&id) {
+            if let Some(name) = &old.name {
+                self.by_name.remove(name);
+            }
+            if let Some(instance) = old.instance_uuid {
+                self.by_instance.remove(&instance);
+            }
+            self.by_serial.remove(&old.serial);
+        }
+    }
+
+    /// The serial for the next node: log indexes grow, so they serve.
+    pub(crate) const fn serial_at(index: LogIndex) -> u64 {
+        index.0
+    }
+
+    pub(crate) fn put_conductor(&mut self, id: ConductorId, record: ConductorRecord) {
+        self.conductors.insert(id, record);
+    }
+
+    pub(crate) fn remove_conductor(&mut self, id: ConductorId) {
+        self.conductors.remove(&id);
+    }
+
+    pub(crate) fn put_event(&mut self, event: OutboxEvent) {
+        self.outbox.insert(event.instance, event);
+    }
+
+    pub(crate) fn remove_event(&mut self, instance: Uuid) {
+        self.outbox.remove(&instance);
+    }
+
+    pub(crate) fn put_reply(&mut self, replied: Replied) {
+        self.replies.insert(
+            (replied.id.conductor, replied.id.seq % RETRY_SLOTS),
+            replied,
+        );
+    }
+}
+
+/// The state as everybody in a process shares it. Only the state machine writes; readers hold the lock for
+/// microseconds and clone the `Arc`s they need.
+#[derive(Clone, Default)]
+pub struct StateView(Arc<RwLock<ClusterState>>);
+
+impl StateView {
+    /// Shares a state.
+    #[must_use]
+    pub fn new(state: ClusterState) -> Self {
+        Self(Arc::new(RwLock::new(state)))
+    }
+
+    /// Reads. A poisoned lock is read all the same: the process is on its way down, since `apply` aborts on a panic.
+    pub fn read(&self) -> RwLockReadGuard<'_, ClusterState> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes; for the state machine only.
+    pub fn write(&self) -> RwLockWriteGuard<'_, ClusterState> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
