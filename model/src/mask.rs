@@ -56,6 +56,38 @@ fn mask_value(value: &mut Value, exact: &[&str]) {
     }
 }
 
+/// One of these is in every text that [`mask_map`] could change: each of [`SECRET_PARTS`] holds one, and `image_url` is
+/// the one exact key that does not.
+const STEMS: &[&[u8]] = &[
+    b"pass",
+    b"token",
+    b"secret",
+    b"key",
+    b"configdrive",
+    b"pswd",
+    b"cookie",
+    b"cryptokek",
+    b"image_url",
+];
+
+/// Whether a JSON text could hold something to mask. False positives cost a parse; there are no false negatives. A
+/// text with an escape may spell a key in another way, so it counts as suspect.
+#[must_use]
+pub fn may_hold_secret(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(at, byte)| {
+        *byte == b'\\'
+            || (matches!(
+                byte.to_ascii_lowercase(),
+                b'p' | b't' | b's' | b'k' | b'c' | b'i'
+            ) && STEMS.iter().any(|stem| {
+                bytes
+                    .get(at..at.saturating_add(stem.len()))
+                    .is_some_and(|part| part.eq_ignore_ascii_case(stem))
+            }))
+    })
+}
+
 /// Whether a key names a secret.
 #[must_use]
 pub fn is_secret_key(key: &str) -> bool {
@@ -105,6 +137,19 @@ mod tests {
             shown,
             r#"{"deep":[{"API_Token":"******"}],"ipmi_password":"******","ipmi_username":"u","url":"http://h/?user=a&password=******&x=1"}"#
         );
+    }
+
+    #[test]
+    fn every_secret_key_makes_its_text_suspect() {
+        for part in SECRET_PARTS {
+            let upper = part.to_ascii_uppercase();
+            assert!(may_hold_secret(&format!(r#"{{"x_{part}":1}}"#)), "{part}");
+            assert!(may_hold_secret(&format!(r#"{{"{upper}":1}}"#)), "{upper}");
+        }
+        assert!(may_hold_secret(r#"{"p\u0061ssword":1}"#));
+        assert!(!may_hold_secret(
+            r#"{"cpu_arch":"x86_64","cpus":4,"ipmi_address":"h"}"#
+        ));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::BoxFuture;
 use crate::command::{Command, Reply};
-use crate::ids::LogIndex;
+use crate::ids::{ConductorId, LogIndex};
 use crate::state::Change;
+use serde::Serialize;
 
 /// Why a proposal or a read barrier gave no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -40,4 +41,60 @@ pub trait ChangeSink: Send + Sync {
 
     /// The whole state was replaced.
     fn reset(&self, index: LogIndex);
+}
+
+/// What a member is in the consensus, as far as the asked conductor knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberRole {
+    /// Takes proposals.
+    Leader,
+    /// Votes and follows.
+    Follower,
+    /// Asks for votes.
+    Candidate,
+    /// Receives the log without a vote.
+    Learner,
+}
+
+/// One member of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MemberReport {
+    /// The conductor.
+    pub id: ConductorId,
+    /// Where its peers reach it.
+    pub address: Box<str>,
+    /// Its role.
+    pub role: MemberRole,
+    /// The last log index known to be on its disk. Only the leader knows it of others.
+    pub matched: Option<LogIndex>,
+    /// Milliseconds since it was last heard of. Only the leader knows it of others.
+    pub heard_ms: Option<u64>,
+}
+
+/// The cluster as one member sees it; for operators, never for decisions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ClusterReport {
+    /// The member that was asked.
+    pub me: ConductorId,
+    /// The leader, if it knows one.
+    pub leader: Option<ConductorId>,
+    /// The term.
+    pub term: u64,
+    /// The last index in its log.
+    pub last_log: LogIndex,
+    /// The last index applied to its state.
+    pub applied: LogIndex,
+    /// The index that its newest snapshot covers.
+    pub snapshot: Option<LogIndex>,
+    /// Every member.
+    pub members: Vec<MemberReport>,
+    /// Bytes that its store takes on disk.
+    pub disk_bytes: Option<u64>,
+}
+
+/// Tells operators how the cluster is. Implemented by `baton-cluster`; cheap, and never waits for a peer.
+pub trait ClusterStatus: Send + Sync {
+    /// The cluster as this member sees it now.
+    fn report(&self) -> ClusterReport;
 }
