@@ -13,6 +13,7 @@ pub mod json;
 pub mod mask;
 pub mod node;
 pub mod ownership;
+pub mod pool;
 pub mod port;
 pub mod secret;
 pub mod state;

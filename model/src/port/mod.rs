@@ -2,6 +2,7 @@
 
 pub mod bmc;
 pub mod cluster;
+pub mod lease;
 pub mod node;
 
 use std::future::Future;

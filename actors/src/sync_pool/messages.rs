@@ -1,0 +1,67 @@
+//! What the sync pool is told and what it sends back.
+
+use actix::{Message, Recipient};
+use baton_model::driver::BmcTarget;
+use baton_model::ids::{NodeId, Ticket};
+use baton_model::pool::{BmcKey, Job, Report};
+
+// --- Submit -------------------------------------------------------------------------------------
+
+/// Asks for one conversation with a BMC. Exactly one [`BmcReport`] follows, unless the asker cancels or its mailbox
+/// is closed. Send it with `try_send`; a full mailbox means [`baton_model::pool::PoolRefusal::PoolFull`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Submit {
+    /// What to do, for whom, until when.
+    pub job: Job,
+    /// How to reach the BMC.
+    pub target: BmcTarget,
+    /// Who gets the report.
+    pub reply_to: Recipient<BmcReport>,
+}
+
+/// The end of one submitted job.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct BmcReport(pub Report);
+
+// --- Cancel -------------------------------------------------------------------------------------
+
+/// Takes a job back. One that has left is not stopped (a half-done conversation helps nobody), but its report is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Cancel {
+    /// The BMC that the job is for.
+    pub bmc: BmcKey,
+    /// The node that asked.
+    pub node: NodeId,
+    /// Its name for the question.
+    pub ticket: Ticket,
+}
+
+// --- Forget -------------------------------------------------------------------------------------
+
+/// A node was deleted, handed over, or has another BMC now: its waiting jobs are refused and what was learned about the
+/// BMC is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Forget {
+    /// The BMC.
+    pub bmc: BmcKey,
+    /// The node that leaves it.
+    pub node: NodeId,
+    /// The target whose warm session ends.
+    pub target: BmcTarget,
+}
+
+// --- CredentialsChanged -------------------------------------------------------------------------
+
+/// An operator changed `driver_info`: the auth breaker closes and the next job of any priority is let through.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct CredentialsChanged {
+    /// The BMC.
+    pub bmc: BmcKey,
+    /// The old target, whose warm session ends; `None` if it is not known.
+    pub old: Option<BmcTarget>,
+}

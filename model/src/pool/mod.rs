@@ -1,0 +1,12 @@
+//! The sync pool: decides when a BMC query or command may leave.
+//!
+//! Owns priorities, limits, pacing, learned timeouts, circuit and auth breakers, and the search for the knee of the
+//! management network. It owns no socket, no timer and no clock: the actor around it hands in `now` and carries the
+//! effects out. The one invariant to know: **at most one conversation per BMC is in flight**, and every job that was
+//! submitted ends in exactly one of started, rejected or cancelled.
+
+mod endpoint;
+mod job;
+
+pub use endpoint::{BlockKey, BlockPrefix, BmcKey, Endpoint, Protocol};
+pub use job::{Answer, Failure, Job, PoolRefusal, Priority, Report, Work};
