@@ -136,10 +136,7 @@ impl Default for Enabled {
             types: list(&["ipmi", "redfish"]),
             interfaces: [
                 (Slot::Bios, list(&["no-bios", "redfish"])),
-                (
-                    Slot::Boot,
-                    list(&["ipxe", "pxe", "redfish-virtual-media"]),
-                ),
+                (Slot::Boot, list(&["ipxe", "pxe", "redfish-virtual-media"])),
                 (Slot::Console, list(&["no-console"])),
                 (
                     Slot::Deploy,
@@ -405,10 +402,7 @@ pub fn bmc_target(node: &NodeRecord) -> Result<BmcTarget, DriverInfoError> {
 
 /// The `driver_info` keys of a hardware type with their descriptions: the union over its enabled interfaces.
 #[must_use]
-pub fn properties(
-    kind: &HardwareType,
-    enabled: &Enabled,
-) -> BTreeMap<&'static str, &'static str> {
+pub fn properties(kind: &HardwareType, enabled: &Enabled) -> BTreeMap<&'static str, &'static str> {
     let mut all = BTreeMap::new();
     for slot in Slot::ALL {
         for name in enabled.for_type(kind, slot) {

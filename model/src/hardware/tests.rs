@@ -7,8 +7,13 @@ fn node(driver: &str, driver_info: &str) -> NodeRecord {
     let id = NodeId(Uuid::from_u128(7));
     let mut node = NodeRecord::new(id, driver.into(), WallMs(0));
     node.driver_info = Json::parse(driver_info).expect("valid");
-    node.interfaces = compose(driver, Some(id), &Interfaces::default(), &Enabled::everything())
-        .expect("everything is enabled");
+    node.interfaces = compose(
+        driver,
+        Some(id),
+        &Interfaces::default(),
+        &Enabled::everything(),
+    )
+    .expect("everything is enabled");
     node
 }
 
@@ -77,7 +82,10 @@ fn refuses_with_ironics_texts() {
         "For hardware type 'ipmi', no default value found for rescue interface could be determined. Please ensure the \
          interfaces are enabled."
     );
-    assert!(none.check().is_err_and(|text| text.contains("enabled_rescue_interfaces")));
+    assert!(
+        none.check()
+            .is_err_and(|text| text.contains("enabled_rescue_interfaces"))
+    );
 }
 
 #[test]
@@ -93,7 +101,10 @@ fn an_unset_power_list_enables_the_first_of_each_type() {
 
 #[test]
 fn a_target_follows_the_power_interface() {
-    assert_eq!(bmc_target(&node("fake-hardware", "{}")), Ok(BmcTarget::Fake));
+    assert_eq!(
+        bmc_target(&node("fake-hardware", "{}")),
+        Ok(BmcTarget::Fake)
+    );
     let found = bmc_target(&node("redfish", r#"{"redfish_address":"http://h"}"#));
     assert!(matches!(found, Ok(BmcTarget::Redfish(_))));
     let found = bmc_target(&node("ipmi", r#"{"ipmi_address":"127.0.0.1"}"#));
@@ -108,14 +119,21 @@ fn a_target_follows_the_power_interface() {
 #[test]
 fn validates_each_slot_by_its_interface() {
     let fake = node("fake-hardware", "{}");
-    for slot in [Slot::Boot, Slot::Deploy, Slot::Power, Slot::Storage, Slot::Network] {
+    for slot in [
+        Slot::Boot,
+        Slot::Deploy,
+        Slot::Power,
+        Slot::Storage,
+        Slot::Network,
+    ] {
         assert_eq!(validate(&fake, slot), Validation::Good, "{}", slot.as_str());
     }
     let ipmi = node("ipmi", "{}");
     assert_eq!(
         validate(&ipmi, Slot::Power),
         Validation::Bad(
-            "Missing the following IPMI credentials in node's driver_info: ['ipmi_address'].".into()
+            "Missing the following IPMI credentials in node's driver_info: ['ipmi_address']."
+                .into()
         )
     );
     assert_eq!(

@@ -179,10 +179,7 @@ pub(super) fn properties_of(
 ) -> &'static [(&'static str, &'static str)] {
     match (slot, interface) {
         (_, "ipmitool" | "ipmitool-socat") => ipmi::properties(),
-        (
-            _,
-            "redfish" | "redfish-virtual-media" | "redfish-https",
-        ) => redfish::properties(),
+        (_, "redfish" | "redfish-virtual-media" | "redfish-https") => redfish::properties(),
         (Slot::Boot, "ipxe" | "pxe" | "http-ipxe" | "http") => RAMDISK,
         (Slot::Rescue, "agent") => RESCUE,
         (Slot::Vendor, "fake") => FAKE_VENDOR,
