@@ -374,6 +374,18 @@ impl Entry<'_> {
                 record.allocation_uuid = None;
                 record.instance_info = Json::EMPTY;
             }
+            NodeChange::ClaimIntent(id) => match &mut record.intent {
+                Some(intent) if intent.id == id => {
+                    intent.holder = session.conductor;
+                    intent.incarnation = session.incarnation;
+                    intent.epoch = record.epoch;
+                }
+                Some(_) | None => {
+                    return Err(Refusal::Fenced {
+                        epoch: record.epoch,
+                    });
+                }
+            },
         }
         Ok(())
     }

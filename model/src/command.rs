@@ -204,6 +204,8 @@ pub enum NodeChange {
     Properties(Json),
     /// Clear what belongs to the instance, after a tear-down.
     ForgetInstance,
+    /// Become the holder of the intent that a former owner left open.
+    ClaimIntent(IntentId),
 }
 
 /// See [`Command::EventsDone`].

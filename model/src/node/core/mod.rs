@@ -1,0 +1,678 @@
+//! The node core: decides everything that happens to one node at its owner.
+//!
+//! A synchronous machine: `step(context, input)` returns effects; the actor performs them and feeds the results back.
+//! At any moment the core does one thing ([`Phase`]): it rests, reads, waits for the log, or works for an intent.
+//! Every question it asks carries a ticket, and an answer with another ticket is late and is dropped. Whatever must
+//! survive is proposed and used only after it was applied, so a core can be rebuilt from its record at any instant.
+
+mod plan;
+mod request;
+mod sync;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use super::power::{PowerCause, PowerState};
+use super::provision::ProvisionState;
+use super::record::NodeRecord;
+use crate::command::{NodeChange, Refusal, Reply};
+use crate::env::Mono;
+use crate::ids::{Epoch, RequestId, Revision, Ticket, WallMs};
+use crate::port::bmc::{BmcError, PowerAction, PowerReading};
+use crate::port::cluster::ProposeError;
+use crate::port::node::{NodeAnswer, NodeError, NodeLive, NodeRequest};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use plan::PowerDriver;
+pub use request::QUEUE_MAX;
+use request::Waiting;
+use work::Work;
+
+/// After a proposal could not be made or a pool refused to take a read, how long to rest before the next try. Long
+/// enough not to hammer a cluster without a leader (an election takes about a second), short enough to go unnoticed.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long after a read that disagreed with the record the second one is made. Two reads of a flapping or lying BMC
+/// that are this far apart and agree are believed; shorter would catch the same glitch twice.
+pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+
+/// The options that the core obeys; see `[conductor]` in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// `sync_power_state_interval`; `None` switches power sync off.
+    pub sync_interval: Option<Duration>,
+    /// `power_state_sync_max_retries`
+    pub sync_retries_max: u32,
+    /// `force_power_state_during_sync`
+    pub force: bool,
+    /// `power_failure_recovery_interval`; `None` switches recovery off.
+    pub recovery_interval: Option<Duration>,
+    /// `power_state_change_timeout`
+    pub change_timeout: Duration,
+    /// `soft_power_off_timeout`
+    pub soft_timeout: Duration,
+    /// `node_lock_wait`: how long a request waits for the lock before it gets Ironic's 409.
+    pub lock_wait: Duration,
+    /// `[nova]send_power_notifications` with a `[nova]` section present.
+    pub notify: bool,
+    /// `automated_clean`
+    pub automated_clean: bool,
+    /// `node_history`; gates the clearing of `last_error` by power sync, as in Ironic.
+    pub node_history: bool,
+    /// Delay of every call of the fake power interface (`[fake]power_delay`).
+    pub fake_delay: Duration,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            sync_interval: Some(Duration::from_secs(120)),
+            sync_retries_max: 3,
+            force: true,
+            recovery_interval: Some(Duration::from_secs(300)),
+            change_timeout: Duration::from_secs(60),
+            soft_timeout: Duration::from_secs(600),
+            lock_wait: Duration::from_secs(10),
+            notify: false,
+            automated_clean: true,
+            node_history: true,
+            fake_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// What holds while one input is handled.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Monotonic now.
+    pub now: Mono,
+    /// Wall now, for labels.
+    pub wall: WallMs,
+    /// Until when this conductor may act on the node. Past it nothing is sent to a BMC.
+    pub lease_until: Mono,
+    /// The options.
+    pub knobs: &'a Knobs,
+    /// The name of this conductor, for texts.
+    pub host: &'a str,
+}
+
+/// Who asked, so that the answer finds its way back. Chosen by the actor.
+pub type Asker = u64;
+
+/// What can happen to a node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The timer fired, or somebody wants the schedule to be looked at.
+    Wake,
+    /// The record was changed by an applied entry.
+    Record(Arc<NodeRecord>),
+    /// The answer to [`Effect::Read`].
+    Read {
+        /// The question's ticket.
+        ticket: Ticket,
+        /// What the BMC said, or why it said nothing.
+        result: Result<PowerReading, ReadError>,
+        /// How long the BMC took.
+        rtt: Duration,
+    },
+    /// The answer to [`Effect::Act`].
+    Acted {
+        /// The command's ticket.
+        ticket: Ticket,
+        /// Whether the BMC took it.
+        result: Result<(), ReadError>,
+    },
+    /// The answer to [`Effect::Propose`]. The actor hands in the record as applied first.
+    Proposed {
+        /// The proposal's ticket.
+        ticket: Ticket,
+        /// What came of it.
+        result: Result<Reply, ProposeError>,
+    },
+    /// A request for work.
+    Request {
+        /// Who asked.
+        asker: Asker,
+        /// The API request's id.
+        id: RequestId,
+        /// What is wanted.
+        request: NodeRequest,
+    },
+}
+
+/// Why a question to a BMC got no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The BMC, or the way to it, failed. The text is for `last_error`.
+    Bmc(BmcError),
+    /// The pool had no room; nothing was sent and nothing is known.
+    NoRoom,
+}
+
+/// What the actor is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Read the power state.
+    Read {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// How urgent it is.
+        urgency: Urgency,
+    },
+    /// Send one power command.
+    Act {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// The command.
+        action: PowerAction,
+        /// The tenure under which it is valid.
+        epoch: Epoch,
+    },
+    /// Propose changes of the record.
+    Propose {
+        /// Comes back with the reply.
+        ticket: Ticket,
+        /// The tenure.
+        epoch: Epoch,
+        /// Refuse if the record moved on.
+        expect: Option<Revision>,
+        /// The changes.
+        changes: Vec<NodeChange>,
+    },
+    /// Answer a request.
+    Answer {
+        /// Who asked.
+        asker: Asker,
+        /// The answer.
+        answer: Result<NodeAnswer, NodeError>,
+    },
+    /// Be woken at this time, and forget any earlier wish. Emitted last.
+    WakeAt(Mono),
+    /// Forget what is remembered about the BMC: its address or credentials changed.
+    ForgetBmc,
+    /// Log this.
+    Note(Note),
+}
+
+/// How urgent a read is; the sync pool's priorities.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Urgency {
+    /// A user waits.
+    User,
+    /// A node is in fault.
+    Recovery,
+    /// The schedule.
+    Sync,
+}
+
+/// Something worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the log line's fields")]
+pub enum Note {
+    ReadFailed {
+        attempt: u32,
+        attempts_max: u32,
+        error: Box<str>,
+    },
+    Forcing {
+        actual: PowerState,
+        recorded: PowerState,
+    },
+    Recorded {
+        actual: PowerState,
+        recorded: PowerState,
+    },
+    FirstState {
+        actual: PowerState,
+    },
+    Faulted {
+        reason: Box<str>,
+    },
+    Recovered {
+        actual: PowerState,
+    },
+    PowerDone {
+        target: PowerState,
+        purpose: &'static str,
+    },
+    PowerFailed {
+        error: Box<str>,
+    },
+    Moved {
+        from: ProvisionState,
+        to: ProvisionState,
+    },
+    TookOver {
+        purpose: &'static str,
+    },
+    LateAnswer {
+        ticket: Ticket,
+    },
+    LeaseLost,
+}
+
+/// What the core is doing.
+#[derive(Clone, Debug, Default)]
+enum Phase {
+    /// Nothing; the schedule decides what comes next.
+    #[default]
+    Idle,
+    /// Reading for power sync or recovery.
+    Reading { ticket: Ticket, why: Why },
+    /// A read disagreed; the second one is due.
+    Confirming { seen: PowerState, at: Mono },
+    /// Waiting for the log.
+    Proposing { ticket: Ticket, then: Then },
+    /// Working for the open intent.
+    Working(Box<Work>),
+}
+
+/// Why a read is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    Sync,
+    Confirm(PowerState),
+    Recovery,
+}
+
+/// What happens once the proposal was applied.
+#[derive(Clone, Debug)]
+enum Then {
+    /// Back to the schedule.
+    Rest,
+    /// Start the work of the intent that was just opened, and tell who asked for it.
+    Start {
+        asker: Option<Asker>,
+        cause: PowerCause,
+    },
+    /// Answer who asked; a pure move was made.
+    Answer { asker: Asker },
+    /// The work is over, this closes its intent; try again until it is closed.
+    Close { changes: Vec<NodeChange> },
+    /// Carry on with the intent that a former owner left open.
+    Resume,
+}
+
+/// The core of one node at its owner.
+#[derive(Clone, Debug)]
+pub struct NodeCore {
+    record: Arc<NodeRecord>,
+    phase: Phase,
+    next_ticket: Ticket,
+    /// When the schedule wants to look at the node next.
+    due: Mono,
+    /// Before this nothing new is begun: the log or the pool had no room.
+    hold_until: Mono,
+    queue: VecDeque<Waiting>,
+    confirmed: Option<(Mono, WallMs)>,
+    rtt: Option<Duration>,
+    bmc_error: Option<Box<str>>,
+}
+
+impl NodeCore {
+    /// A core for a node that this conductor owns from now on, at its start or after a takeover. The first read is
+    /// due within one interval, at a moment drawn from `draw`, so that a fleet's reads spread out.
+    #[must_use]
+    pub fn new(record: Arc<NodeRecord>, context: Context<'_>, draw: u64) -> Self {
+        let interval = Self::interval_of(&record, context.knobs);
+        let millis = u64::try_from(interval.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        Self {
+            record,
+            phase: Phase::Idle,
+            next_ticket: Ticket(1),
+            due: Mono(context.now.0.saturating_add(draw % millis)),
+            hold_until: Mono(0),
+            queue: VecDeque::new(),
+            confirmed: None,
+            rtt: None,
+            bmc_error: None,
+        }
+    }
+
+    /// The record that the core last saw.
+    #[must_use]
+    pub const fn record(&self) -> &Arc<NodeRecord> {
+        &self.record
+    }
+
+    /// When the recorded state was last confirmed by the BMC; the staleness SLO.
+    #[must_use]
+    pub fn confirmed_at(&self) -> Option<Mono> {
+        self.confirmed.map(|(at, _)| at)
+    }
+
+    /// Handles one input.
+    pub fn step(&mut self, context: Context<'_>, input: Input) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match input {
+            Input::Wake => {}
+            Input::Record(record) => self.on_record(context, record, &mut out),
+            Input::Read {
+                ticket,
+                result,
+                rtt,
+            } => self.on_read(context, ticket, result, rtt, &mut out),
+            Input::Acted { ticket, result } => self.on_acted(context, ticket, result, &mut out),
+            Input::Proposed { ticket, result } => {
+                self.on_proposed(context, ticket, result, &mut out)
+            }
+            Input::Request { asker, id, request } => {
+                self.on_request(context, asker, id, request, &mut out);
+            }
+        }
+        self.look(context, &mut out);
+        out.push(Effect::WakeAt(self.next_wake(context)));
+        out
+    }
+
+    /// What only the owner knows, for operators.
+    #[must_use]
+    pub fn live(&self, now: Mono) -> NodeLive {
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        NodeLive {
+            confirmed_at: self.confirmed.map(|(_, wall)| wall),
+            confirmed_age_ms: self.confirmed.map(|(at, _)| millis(now.since(at))),
+            next_sync_in_ms: Some(millis(self.due.since(now))),
+            waiting_for: self.waiting_for(),
+            queued: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            bmc_error: self.bmc_error.clone(),
+            rtt_us: self
+                .rtt
+                .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn waiting_for(&self) -> Option<Box<str>> {
+        match &self.phase {
+            Phase::Idle => None,
+            Phase::Reading {
+                why: Why::Recovery, ..
+            } => Some("the BMC to answer again (power fault recovery)".into()),
+            Phase::Reading { .. } => Some("the BMC's answer to a scheduled power read".into()),
+            Phase::Confirming { .. } => Some("a second read, since the first disagreed".into()),
+            Phase::Proposing { .. } => {
+                Some("a majority of the conductors to store a change".into())
+            }
+            Phase::Working(work) => Some(work.waiting_for().into()),
+        }
+    }
+
+    // --- Shared by the parts of the core ----------------------------------------------------------
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.next();
+        ticket
+    }
+
+    fn propose(
+        &mut self,
+        expect: Option<Revision>,
+        changes: Vec<NodeChange>,
+        then: Then,
+        out: &mut Vec<Effect>,
+    ) {
+        let ticket = self.ticket();
+        out.push(Effect::Propose {
+            ticket,
+            epoch: self.record.epoch,
+            expect,
+            changes,
+        });
+        self.phase = Phase::Proposing { ticket, then };
+    }
+
+    fn rest(&mut self, until: Mono) {
+        self.phase = Phase::Idle;
+        self.due = until;
+    }
+
+    fn interval_of(record: &NodeRecord, knobs: &Knobs) -> Duration {
+        /// Looked at once an hour although nothing is scheduled, so that a missed change of options or record heals.
+        const IDLE: Duration = Duration::from_secs(3600);
+        let wanted = if sync::needs_recovery(record) {
+            knobs.recovery_interval
+        } else {
+            knobs.sync_interval
+        };
+        wanted.unwrap_or(IDLE)
+    }
+
+    /// The regular next due time: one interval after the last one, or after now when that is already past, so that a
+    /// slow BMC never gathers a backlog of its own reads.
+    fn next_due(&self, context: Context<'_>) -> Mono {
+        let interval = Self::interval_of(&self.record, context.knobs);
+        let regular = self.due + interval;
+        if regular > context.now {
+            regular
+        } else {
+            context.now + interval
+        }
+    }
+
+    // --- Record -----------------------------------------------------------------------------------
+
+    fn on_record(&mut self, context: Context<'_>, record: Arc<NodeRecord>, out: &mut Vec<Effect>) {
+        if record.revision <= self.record.revision {
+            return;
+        }
+        let old = std::mem::replace(&mut self.record, record);
+        let (from, to) = (old.provision_state, self.record.provision_state);
+        if from != to {
+            out.push(Effect::Note(Note::Moved { from, to }));
+        }
+        let reconfigured = old.driver_info != self.record.driver_info
+            || old.interfaces.power != self.record.interfaces.power;
+        if reconfigured {
+            // A rotated password or a corrected address is tried at once, not after an interval (issue of D13's kin).
+            out.push(Effect::ForgetBmc);
+            self.bmc_error = None;
+            if matches!(
+                self.phase,
+                Phase::Idle | Phase::Reading { .. } | Phase::Confirming { .. }
+            ) {
+                self.rest(context.now);
+            }
+        }
+        let schedule_changed = sync::needs_recovery(&old) != sync::needs_recovery(&self.record)
+            || old.maintenance != self.record.maintenance;
+        if schedule_changed && matches!(self.phase, Phase::Idle) {
+            let soonest = context.now + Self::interval_of(&self.record, context.knobs);
+            self.due = if self.record.maintenance {
+                soonest
+            } else {
+                self.due.min(soonest)
+            };
+        }
+        if let Phase::Working(work) = &self.phase
+            && self.record.intent.as_ref().map(|intent| intent.id) != Some(work.intent)
+        {
+            // The lock was broken or taken: whatever this work still waits for is late.
+            self.hold(context);
+        }
+    }
+
+    // --- Proposed ---------------------------------------------------------------------------------
+
+    fn on_proposed(
+        &mut self,
+        context: Context<'_>,
+        ticket: Ticket,
+        result: Result<Reply, ProposeError>,
+        out: &mut Vec<Effect>,
+    ) {
+        let then = match std::mem::take(&mut self.phase) {
+            Phase::Proposing {
+                ticket: expected,
+                then,
+            } if expected == ticket => then,
+            other => {
+                self.phase = other;
+                out.push(Effect::Note(Note::LateAnswer { ticket }));
+                return;
+            }
+        };
+        self.phase = Phase::Idle;
+        match result {
+            Ok(Reply::Done { .. }) => self.on_applied(context, then, out),
+            Ok(Reply::Refused(refusal)) => self.on_refused(context, then, refusal, out),
+            Err(error) => self.on_no_log(context, then, &error, out),
+        }
+    }
+
+    fn on_applied(&mut self, context: Context<'_>, then: Then, out: &mut Vec<Effect>) {
+        match then {
+            Then::Rest => self.due = self.next_due(context),
+            Then::Start { asker, cause } => {
+                if let Some(asker) = asker {
+                    out.push(Effect::Answer {
+                        asker,
+                        answer: Ok(NodeAnswer::Accepted),
+                    });
+                }
+                self.start_work(context, cause, out);
+            }
+            Then::Answer { asker } => {
+                out.push(Effect::Answer {
+                    asker,
+                    answer: Ok(NodeAnswer::Accepted),
+                });
+            }
+            Then::Close { .. } => self.due = self.next_due(context),
+            Then::Resume => self.resume_work(context, out),
+        }
+    }
+
+    fn on_refused(
+        &mut self,
+        context: Context<'_>,
+        then: Then,
+        refusal: Refusal,
+        out: &mut Vec<Effect>,
+    ) {
+        let answer = |asker, error| Effect::Answer {
+            asker,
+            answer: Err(error),
+        };
+        if let Then::Start {
+            asker: Some(asker), ..
+        }
+        | Then::Answer { asker } = then
+        {
+            let error = match refusal {
+                Refusal::Rule(refused) => NodeError::Refused(refused),
+                Refusal::NoSuchNode => {
+                    NodeError::Refused(super::edit::Refused::no_such_node(self.record.id))
+                }
+                Refusal::Locked { host } => {
+                    NodeError::Refused(super::edit::Refused::locked(self.record.id, &host))
+                }
+                Refusal::Moved { .. } => NodeError::Unavailable {
+                    reason: "the node was changed at the same moment".into(),
+                    retry_after_s: 1,
+                },
+                Refusal::Fenced { .. } | Refusal::SessionOver | Refusal::HostTaken => {
+                    NodeError::NotOwner(None)
+                }
+            };
+            out.push(answer(asker, error));
+        }
+        // The record that caused the refusal arrives (or has arrived) by itself; look again soon.
+        self.hold(context);
+    }
+
+    fn on_no_log(
+        &mut self,
+        context: Context<'_>,
+        then: Then,
+        error: &ProposeError,
+        out: &mut Vec<Effect>,
+    ) {
+        match then {
+            Then::Start {
+                asker: Some(asker), ..
+            }
+            | Then::Answer { asker } => {
+                let reason = error.to_string().into();
+                let error = NodeError::Unavailable {
+                    reason,
+                    retry_after_s: 1,
+                };
+                out.push(Effect::Answer {
+                    asker,
+                    answer: Err(error),
+                });
+                self.hold(context);
+            }
+            // The outcome of finished work must reach the log; nothing else happens to the node meanwhile.
+            Then::Close { changes } => {
+                self.phase = Phase::Working(Box::new(Work::unclosed(
+                    self.record.intent.as_ref().map(|intent| intent.id),
+                    changes,
+                    context.now + RETRY_AFTER,
+                )));
+            }
+            Then::Start { asker: None, .. } | Then::Rest | Then::Resume => self.hold(context),
+        }
+    }
+
+    // --- The schedule -----------------------------------------------------------------------------
+
+    /// Looks at the node when nothing is under way: first what was left open, then who waits, then the schedule.
+    fn look(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
+        self.expire_waiting(context, out);
+        match &self.phase {
+            Phase::Idle => {}
+            Phase::Confirming { seen, at } if *at <= context.now => {
+                let seen = *seen;
+                if self.record.intent.is_none() && self.queue.is_empty() {
+                    self.read(Why::Confirm(seen), Urgency::Sync, out);
+                    return;
+                }
+                self.phase = Phase::Idle;
+            }
+            Phase::Confirming { .. } if !self.queue.is_empty() => self.phase = Phase::Idle,
+            Phase::Confirming { .. } | Phase::Reading { .. } | Phase::Proposing { .. } => return,
+            Phase::Working(_) => {
+                self.drive_work(context, out);
+                return;
+            }
+        }
+        if self.is_held(context.now) {
+            return;
+        }
+        if self.record.intent.is_some() {
+            self.take_over(out);
+            return;
+        }
+        if self.left_over(context, out) || self.serve_waiting(context, out) {
+            return;
+        }
+        if self.due <= context.now {
+            self.scheduled_read(context, out);
+        }
+    }
+
+    /// When the actor's one timer should fire next.
+    fn next_wake(&self, context: Context<'_>) -> Mono {
+        let phase = match &self.phase {
+            Phase::Idle if self.is_held(context.now) => self.hold_until,
+            Phase::Idle => self.due,
+            Phase::Confirming { at, .. } => *at,
+            // The answer wakes the core; the timer only guards against an answer that never comes.
+            Phase::Reading { .. } | Phase::Proposing { .. } => {
+                context.now + Duration::from_secs(600)
+            }
+            Phase::Working(work) => work.wake_at(context.now),
+        };
+        self.queue
+            .iter()
+            .map(|waiting| waiting.until)
+            .fold(phase, Mono::min)
+    }
+}

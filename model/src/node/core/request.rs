@@ -1,0 +1,274 @@
+//! Requests of users: checked, queued while the lock is held, opened as intents.
+
+use super::plan::{self, PowerDriver};
+use super::work::Goal;
+use super::{Asker, Context, Effect, NodeCore, Phase, Then};
+use crate::apply::illegal;
+use crate::command::NodeChange;
+use crate::env::Mono;
+use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId};
+use crate::node::edit::Refused;
+use crate::node::intent::{Intent, IntentKind};
+use crate::node::power::{PowerCause, PowerRequest};
+use crate::node::provision::{ProvisionState, Verb};
+use crate::node::record::NodeRecord;
+use crate::port::node::{NodeAnswer, NodeRequest};
+use std::time::Duration;
+
+/// Requests that may wait for one node's lock. A dozen clients poking one machine is already a mistake; beyond this
+/// they get Ironic's 409 at once.
+pub const QUEUE_MAX: usize = 32;
+
+/// How long a provision worker may take before its owner fails it. Ironic has no such bound (D3: stuck for ever); its
+/// own callback timeouts are 30 minutes.
+const PROVISION_LIMIT: Duration = Duration::from_secs(1800);
+
+/// A request that waits for the lock.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    asker: Asker,
+    id: RequestId,
+    request: NodeRequest,
+    /// When it gives up and gets 409.
+    pub(super) until: Mono,
+}
+
+impl NodeCore {
+    pub(super) fn on_request(
+        &mut self,
+        context: Context<'_>,
+        asker: Asker,
+        id: RequestId,
+        request: NodeRequest,
+        out: &mut Vec<Effect>,
+    ) {
+        match request {
+            NodeRequest::Inspect => {
+                let live = NodeAnswer::Live(self.live(context.now));
+                out.push(Effect::Answer {
+                    asker,
+                    answer: Ok(live),
+                });
+            }
+            NodeRequest::SyncNow => {
+                if matches!(self.phase, Phase::Idle) {
+                    self.due = context.now;
+                }
+                out.push(Effect::Answer {
+                    asker,
+                    answer: Ok(NodeAnswer::Accepted),
+                });
+            }
+            NodeRequest::Power { .. } | NodeRequest::Provision { .. } | NodeRequest::InjectNmi => {
+                if let Err(refused) = check(&self.record, &request) {
+                    out.push(Effect::Answer {
+                        asker,
+                        answer: Err(refused.into()),
+                    });
+                } else if self.queue.len() >= QUEUE_MAX {
+                    let answer = Err(Refused::locked(self.record.id, context.host).into());
+                    out.push(Effect::Answer { asker, answer });
+                } else {
+                    let until = context.now + context.knobs.lock_wait;
+                    self.queue.push_back(Waiting {
+                        asker,
+                        id,
+                        request,
+                        until,
+                    });
+                    // A scheduled read yields to a user: its answer will be late and dropped.
+                    if matches!(self.phase, Phase::Reading { .. } | Phase::Confirming { .. }) {
+                        self.phase = Phase::Idle;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers those who have waited long enough.
+    pub(super) fn expire_waiting(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
+        let node = self.record.id;
+        self.queue.retain(|waiting| {
+            let waits = waiting.until > context.now;
+            if !waits {
+                let answer = Err(Refused::locked(node, context.host).into());
+                out.push(Effect::Answer {
+                    asker: waiting.asker,
+                    answer,
+                });
+            }
+            waits
+        });
+    }
+
+    /// Starts the first waiting request; false if nobody waits.
+    pub(super) fn serve_waiting(&mut self, context: Context<'_>, out: &mut Vec<Effect>) -> bool {
+        while let Some(waiting) = self.queue.pop_front() {
+            // The node may have changed while the request waited.
+            if let Err(refused) = check(&self.record, &waiting.request) {
+                out.push(Effect::Answer {
+                    asker: waiting.asker,
+                    answer: Err(refused.into()),
+                });
+                continue;
+            }
+            self.open(context, waiting, out);
+            if !matches!(self.phase, Phase::Idle) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn open(&mut self, context: Context<'_>, waiting: Waiting, out: &mut Vec<Effect>) {
+        let Waiting {
+            asker, id, request, ..
+        } = waiting;
+        let knobs = context.knobs;
+        match request {
+            NodeRequest::Power { request, timeout_s } => {
+                let timeout = timeout_s.map(|s| Duration::from_secs(u64::from(s)));
+                let kind = IntentKind::Power { request, timeout_s };
+                let limit = plan::limit(request, timeout, knobs);
+                let changes = vec![
+                    self.intent(context, kind, limit, Some(id)),
+                    NodeChange::TargetPower(Some(request.target())),
+                    NodeChange::LastError(None),
+                ];
+                let then = Then::Start {
+                    asker: Some(asker),
+                    cause: PowerCause::User,
+                };
+                self.propose(None, changes, then, out);
+            }
+            NodeRequest::InjectNmi => {
+                let kind = IntentKind::InjectNmi;
+                let changes = vec![self.intent(context, kind, knobs.change_timeout, Some(id))];
+                let then = Then::Start {
+                    asker: Some(asker),
+                    cause: PowerCause::User,
+                };
+                self.propose(None, changes, then, out);
+            }
+            NodeRequest::Provision { verb, .. } => {
+                let mut changes = Vec::new();
+                let then = if Goal::of(&self.record, verb).is_some() {
+                    let kind = IntentKind::Provision { verb };
+                    changes.push(self.intent(context, kind, PROVISION_LIMIT, Some(id)));
+                    changes.push(NodeChange::LastError(None));
+                    Then::Start {
+                        asker: Some(asker),
+                        cause: PowerCause::Step,
+                    }
+                } else {
+                    Then::Answer { asker }
+                };
+                changes.push(NodeChange::Provision { verb, target: None });
+                self.propose(Some(self.record.revision), changes, then, out);
+            }
+            NodeRequest::Inspect | NodeRequest::SyncNow => {
+                out.push(Effect::Answer {
+                    asker,
+                    answer: Ok(NodeAnswer::Accepted),
+                });
+            }
+        }
+    }
+
+    pub(super) fn intent(
+        &self,
+        context: Context<'_>,
+        kind: IntentKind,
+        limit: Duration,
+        request: Option<RequestId>,
+    ) -> NodeChange {
+        NodeChange::OpenIntent(Box::new(Intent {
+            kind,
+            since: context.wall,
+            limit_s: u32::try_from(limit.as_secs()).unwrap_or(u32::MAX),
+            request,
+            session: None,
+            // Filled in by `apply`.
+            id: IntentId(0),
+            holder: ConductorId(0),
+            incarnation: Incarnation(0),
+            epoch: Epoch(0),
+        }))
+    }
+}
+
+/// The rules that need no lock, checked when a request arrives and again when its turn comes.
+fn check(node: &NodeRecord, request: &NodeRequest) -> Result<(), Refused> {
+    match request {
+        NodeRequest::Power { request, .. } => check_power(node, *request),
+        NodeRequest::Provision { verb, .. } => check_provision(node, *verb),
+        NodeRequest::InjectNmi => match PowerDriver::of(node) {
+            PowerDriver::Ipmi | PowerDriver::Redfish => Ok(()),
+            PowerDriver::Fake | PowerDriver::None => Err(Refused::new(
+                400,
+                format!(
+                    "Driver {} does not support inject_nmi (disabled or not implemented).",
+                    node.driver
+                ),
+            )),
+        },
+        NodeRequest::Inspect | NodeRequest::SyncNow => Ok(()),
+    }
+}
+
+fn check_power(node: &NodeRecord, request: PowerRequest) -> Result<(), Refused> {
+    if matches!(
+        node.provision_state,
+        ProvisionState::Cleaning | ProvisionState::CleanWait
+    ) {
+        let text = format!(
+            "The requested action \"{request}\" can not be performed on node \"{}\" while it is in state \"{}\".",
+            node.id, node.provision_state
+        );
+        return Err(Refused::new(400, text));
+    }
+    if node.disable_power_off && matches!(request, PowerRequest::Off | PowerRequest::SoftOff) {
+        return Err(Refused::new(
+            409,
+            format!("Failed to set node power state to {request}."),
+        ));
+    }
+    plan::plan(node, request, None, None, &super::Knobs::default()).map(|_| ())
+}
+
+fn check_provision(node: &NodeRecord, verb: Verb) -> Result<(), Refused> {
+    let state = node.provision_state;
+    if !verb.is_for_users(state) || state.after(verb).is_none() {
+        return Err(illegal(node, verb));
+    }
+    if matches!(verb, Verb::Delete | Verb::Rebuild) && node.protected {
+        let text = format!(
+            "Node {} is protected and cannot be undeployed, rebuilt or deleted",
+            node.id
+        );
+        return Err(Refused::new(403, text));
+    }
+    let in_maintenance = |operation: &str| {
+        let text = format!(
+            "The {operation} operation can't be performed on node {} because it's in maintenance mode.",
+            node.id
+        );
+        Err(Refused::new(400, text))
+    };
+    match verb {
+        Verb::Deploy | Verb::Rebuild if node.maintenance => return in_maintenance("provisioning"),
+        Verb::Clean if node.maintenance => return in_maintenance("cleaning"),
+        Verb::Rescue if node.maintenance => return in_maintenance("rescuing"),
+        Verb::Unrescue if node.maintenance => return in_maintenance("unrescuing"),
+        Verb::Service if node.maintenance => return in_maintenance("service"),
+        Verb::Provide if node.retired => {
+            let text = format!(
+                "The providing operation can't be performed on node {} because it is retired.",
+                node.id
+            );
+            return Err(Refused::new(400, text));
+        }
+        _ => {}
+    }
+    Goal::check(node, verb)
+}

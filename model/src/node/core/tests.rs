@@ -1,0 +1,738 @@
+//! The core against the real `apply` and a scripted BMC, on a clock that the test moves.
+
+use super::*;
+use crate::apply::apply;
+use crate::command::{
+    ActOnNode, Command, ConductorUp, EditNode, Fence, Proposal, ProposalId, Session,
+};
+use crate::ids::{ConductorId, Incarnation, LogIndex, NodeId};
+use crate::node::edit::NodeEdit;
+use crate::node::power::PowerRequest;
+use crate::node::provision::Verb;
+use crate::node::record::Fault;
+use crate::port::bmc::PowerAction;
+use crate::state::ClusterState;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const ME: Session = Session {
+    conductor: ConductorId(1),
+    incarnation: Incarnation(1),
+};
+const OTHER: Session = Session {
+    conductor: ConductorId(2),
+    incarnation: Incarnation(1),
+};
+const NODE: NodeId = NodeId(Uuid::from_u128(42));
+
+/// One node, its owner's core, its BMC.
+struct World {
+    state: ClusterState,
+    index: u64,
+    core: NodeCore,
+    knobs: Knobs,
+    now: Mono,
+    lease_until: Mono,
+    wake: Mono,
+    /// What the BMC answers.
+    bmc: Result<PowerReading, ReadError>,
+    /// Whether the BMC's machine follows commands, and how long it takes.
+    obeys: bool,
+    pending: Option<(Mono, PowerReading)>,
+    acted: Vec<PowerAction>,
+    reads: u32,
+    answers: Vec<(Asker, Result<NodeAnswer, NodeError>)>,
+    log_down: bool,
+}
+
+fn dead() -> Result<PowerReading, ReadError> {
+    Err(ReadError::Bmc(BmcError::Silent {
+        bmc: "192.0.2.1:623".into(),
+        operation: "power status",
+        within: Duration::from_secs(2),
+        attempts: 3,
+    }))
+}
+
+impl World {
+    fn new(edit: impl FnOnce(&mut NodeRecord)) -> Self {
+        let mut record = NodeRecord::new(NODE, "ipmi".into(), WallMs(0));
+        record.interfaces.power = "ipmitool".into();
+        record.interfaces.deploy = "direct".into();
+        record.provision_state = ProvisionState::Active;
+        record.power_state = Some(PowerState::On);
+        edit(&mut record);
+        let knobs = Knobs {
+            notify: true,
+            ..Knobs::default()
+        };
+        let context = Context {
+            now: Mono(0),
+            wall: WallMs(0),
+            lease_until: Mono(u64::MAX),
+            knobs: &knobs,
+            host: "one",
+        };
+        let core = NodeCore::new(Arc::new(record.clone()), context, 1000);
+        let mut world = Self {
+            state: ClusterState::default(),
+            index: 0,
+            core,
+            knobs,
+            now: Mono(0),
+            lease_until: Mono(u64::MAX),
+            wake: Mono(0),
+            bmc: Ok(PowerReading::On),
+            obeys: true,
+            pending: None,
+            acted: Vec::new(),
+            reads: 0,
+            answers: Vec::new(),
+            log_down: false,
+        };
+        for (session, host) in [(ME, "one"), (OTHER, "two")] {
+            world.commit(Command::ConductorUp(ConductorUp {
+                session,
+                host: host.into(),
+                group: if session == ME {
+                    "".into()
+                } else {
+                    "elsewhere".into()
+                },
+                rack: "".into(),
+                drivers: Vec::new(),
+            }));
+        }
+        world.commit(Command::NodeCreate(Box::new(record)));
+        world.rebuild();
+        world
+    }
+
+    /// A new core from the replicated record, as after a crash or a takeover.
+    fn rebuild(&mut self) {
+        let record = self.state.node(NODE).expect("the node exists").clone();
+        self.core = NodeCore::new(record, self.context(), 1000);
+        self.wake = self.now;
+    }
+
+    fn context(&self) -> Context<'static> {
+        Context {
+            now: self.now,
+            wall: WallMs(self.now.0),
+            lease_until: self.lease_until,
+            knobs: Box::leak(Box::new(self.knobs.clone())),
+            host: "one",
+        }
+    }
+
+    fn commit(&mut self, command: Command) -> Reply {
+        self.index += 1;
+        let id = ProposalId {
+            conductor: ConductorId(1),
+            incarnation: Incarnation(1),
+            seq: self.index,
+        };
+        let proposal = Proposal {
+            id,
+            at: WallMs(self.now.0),
+            command,
+        };
+        apply(&mut self.state, LogIndex(self.index), proposal).reply
+    }
+
+    fn record(&self) -> &NodeRecord {
+        self.state.node(NODE).expect("the node exists")
+    }
+
+    fn edit(&mut self, edit: NodeEdit) {
+        let edits = vec![edit];
+        self.commit(Command::NodeEdit(EditNode {
+            node: NODE,
+            expect: None,
+            edits,
+        }));
+        self.tell_record();
+    }
+
+    fn tell_record(&mut self) {
+        let record = self.state.node(NODE).expect("the node exists").clone();
+        self.step(Input::Record(record));
+    }
+
+    fn request(&mut self, asker: Asker, request: NodeRequest) {
+        self.step(Input::Request {
+            asker,
+            id: RequestId("req-1".into()),
+            request,
+        });
+    }
+
+    fn power(&mut self, asker: Asker, request: PowerRequest) {
+        self.request(
+            asker,
+            NodeRequest::Power {
+                request,
+                timeout_s: None,
+            },
+        );
+    }
+
+    fn machine(&mut self) -> Result<PowerReading, ReadError> {
+        if let Some((at, state)) = self.pending
+            && at <= self.now
+        {
+            self.bmc = Ok(state);
+            self.pending = None;
+        }
+        self.bmc.clone()
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.core.step(self.context(), input) {
+                match effect {
+                    Effect::Read { ticket, .. } => {
+                        self.reads += 1;
+                        let result = self.machine();
+                        inputs.push_back(Input::Read {
+                            ticket,
+                            result,
+                            rtt: Duration::ZERO,
+                        });
+                    }
+                    Effect::Act {
+                        ticket,
+                        action,
+                        epoch,
+                    } => {
+                        let intent = self
+                            .record()
+                            .intent
+                            .as_ref()
+                            .expect("a write needs an open intent");
+                        assert_eq!(intent.epoch, epoch, "a write of a former tenure");
+                        assert!(self.now < self.lease_until, "a write without a lease");
+                        self.acted.push(action);
+                        if self.obeys {
+                            let to = match action {
+                                PowerAction::On => PowerReading::On,
+                                PowerAction::Off | PowerAction::SoftOff => PowerReading::Off,
+                                _ => PowerReading::On,
+                            };
+                            self.pending = Some((self.now + Duration::from_millis(300), to));
+                        }
+                        inputs.push_back(Input::Acted {
+                            ticket,
+                            result: Ok(()),
+                        });
+                    }
+                    Effect::Propose {
+                        ticket,
+                        epoch,
+                        expect,
+                        changes,
+                    } => {
+                        let result = if self.log_down {
+                            Err(ProposeError::Unavailable {
+                                reason: "no leader".into(),
+                            })
+                        } else {
+                            let fence = Fence { session: ME, epoch };
+                            let act = ActOnNode {
+                                node: NODE,
+                                fence,
+                                expect,
+                                changes,
+                            };
+                            let reply = self.commit(Command::NodeAct(act));
+                            let record = self.state.node(NODE).expect("the node exists").clone();
+                            inputs.push_back(Input::Record(record));
+                            Ok(reply)
+                        };
+                        inputs.push_back(Input::Proposed { ticket, result });
+                    }
+                    Effect::Answer { asker, answer } => self.answers.push((asker, answer)),
+                    Effect::WakeAt(at) => self.wake = at,
+                    Effect::ForgetBmc | Effect::Note(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, waking the core when it wants to be woken.
+    fn advance(&mut self, span: Duration) {
+        let end = self.now + span;
+        for _ in 0..100_000 {
+            if self.wake > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(self.wake);
+            self.step(Input::Wake);
+        }
+        panic!("the core never rests; it is {:?}", self.core.phase);
+    }
+
+    fn interval(&mut self) {
+        self.advance(Duration::from_secs(120));
+    }
+}
+
+#[test]
+fn an_unknown_state_is_recorded_at_the_first_read() {
+    let mut world = World::new(|node| node.power_state = None);
+    world.bmc = Ok(PowerReading::Off);
+    world.interval();
+    assert_eq!(world.record().power_state, Some(PowerState::Off));
+    assert!(world.core.confirmed_at().is_some());
+}
+
+#[test]
+fn a_quiet_node_is_read_once_an_interval_and_writes_nothing() {
+    let mut world = World::new(|_| {});
+    let index = world.index;
+    for _ in 0..10 {
+        world.interval();
+    }
+    assert!((10..=11).contains(&world.reads), "{} reads", world.reads);
+    assert_eq!(world.index, index);
+}
+
+#[test]
+fn a_machine_switched_off_behind_our_back_is_forced_on_after_two_agreeing_reads() {
+    let mut world = World::new(|_| {});
+    world.bmc = Ok(PowerReading::Off);
+    world.interval();
+    assert_eq!(world.acted, vec![PowerAction::On]);
+    assert_eq!(world.record().power_state, Some(PowerState::On));
+    assert_eq!(world.record().intent, None);
+    world.interval();
+    assert_eq!(world.record().sync_failures, 0);
+    assert_eq!(world.acted.len(), 1);
+}
+
+#[test]
+fn one_odd_read_forces_nothing() {
+    let mut world = World::new(|_| {});
+    world.bmc = Ok(PowerReading::Off);
+    world.pending = Some((Mono(1200), PowerReading::On));
+    world.advance(Duration::from_secs(60));
+    assert!(world.reads >= 2);
+    assert_eq!(world.acted, Vec::new());
+    assert_eq!(world.record().power_state, Some(PowerState::On));
+}
+
+#[test]
+fn without_force_or_with_disable_power_off_the_state_is_recorded_and_compute_is_told() {
+    for disable in [false, true] {
+        let instance = Uuid::from_u128(9);
+        let mut world = World::new(|node| {
+            node.disable_power_off = disable;
+            node.instance_uuid = Some(instance);
+        });
+        world.knobs.force = disable;
+        world.bmc = Ok(PowerReading::Off);
+        world.interval();
+        assert_eq!(world.acted, Vec::new());
+        assert_eq!(world.record().power_state, Some(PowerState::Off));
+        let event = world
+            .state
+            .outbox_of(instance)
+            .expect("the event is in the same entry");
+        assert_eq!(event.state, PowerState::Off);
+    }
+}
+
+#[test]
+fn a_dead_bmc_faults_the_node_after_the_retries_and_recovery_ends_the_fault() {
+    let mut world = World::new(|_| {});
+    world.bmc = dead();
+    for failures in 1..=3 {
+        world.interval();
+        assert_eq!(world.record().sync_failures, failures);
+        assert!(!world.record().maintenance);
+    }
+    world.rebuild(); // the count survives a takeover
+    world.interval();
+    assert_eq!(world.record().fault, Some(Fault::Power));
+    assert_eq!(world.record().power_state, None);
+    let reason = world
+        .record()
+        .maintenance_reason
+        .clone()
+        .expect("there is a reason");
+    assert!(
+        reason.starts_with("During sync_power_state, max retries exceeded for node"),
+        "{reason}"
+    );
+    assert!(reason.contains("192.0.2.1:623"), "{reason}");
+
+    world.bmc = Ok(PowerReading::Off);
+    world.advance(Duration::from_secs(301));
+    assert!(!world.record().maintenance);
+    assert_eq!(world.record().fault, None);
+    assert_eq!(world.record().power_state, Some(PowerState::Off));
+    assert_eq!(world.record().sync_failures, 0);
+}
+
+#[test]
+fn corrected_credentials_are_tried_at_once() {
+    let mut world = World::new(|_| {});
+    world.bmc = dead();
+    for _ in 0..4 {
+        world.interval();
+    }
+    assert!(world.record().maintenance);
+    world.bmc = Ok(PowerReading::On);
+    let info = crate::json::Json::parse(r#"{"ipmi_password":"new"}"#).expect("valid");
+    world.edit(NodeEdit::DriverInfo(info));
+    assert!(!world.record().maintenance, "recovery did not run at once");
+}
+
+#[test]
+fn manual_maintenance_is_never_left_and_not_synced() {
+    let mut world = World::new(|node| node.maintenance = true);
+    for _ in 0..10 {
+        world.interval();
+    }
+    assert_eq!(world.reads, 0);
+    assert!(world.record().maintenance);
+}
+
+#[test]
+fn a_power_request_is_in_the_log_before_the_command_and_closed_with_its_result() {
+    let mut world = World::new(|node| {
+        node.last_error = Some("old".into());
+        node.instance_uuid = Some(Uuid::from_u128(5));
+    });
+    world.power(1, PowerRequest::Off);
+    assert_eq!(world.answers, vec![(1, Ok(NodeAnswer::Accepted))]);
+    assert_eq!(world.record().target_power_state, Some(PowerState::Off));
+    assert_eq!(world.record().last_error, None);
+    assert!(world.record().is_locked());
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.acted, vec![PowerAction::Off]);
+    let record = world.record();
+    assert_eq!(record.power_state, Some(PowerState::Off));
+    assert_eq!(
+        (record.target_power_state, record.is_locked()),
+        (None, false)
+    );
+    assert_eq!(world.state.outbox().len(), 1);
+    world.interval();
+    assert_eq!(
+        world.acted.len(),
+        1,
+        "power sync leaves the new state alone"
+    );
+}
+
+#[test]
+fn a_machine_already_there_is_left_alone() {
+    let mut world = World::new(|_| {});
+    world.power(1, PowerRequest::On);
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.acted, Vec::new());
+    assert!(!world.record().is_locked());
+}
+
+#[test]
+fn transitional_readings_end_no_wait_and_a_machine_that_does_not_obey_fails_the_request() {
+    let mut world = World::new(|_| {});
+    world.obeys = false;
+    world.power(1, PowerRequest::Off);
+    world.bmc = Ok(PowerReading::PoweringOff);
+    world.advance(Duration::from_secs(59));
+    assert!(world.record().is_locked());
+    world.advance(Duration::from_secs(5));
+    let error = world
+        .record()
+        .last_error
+        .clone()
+        .expect("there is an error");
+    assert_eq!(
+        &*error,
+        "Failed to change power state to 'power off' by 'power off': Failed to set node power state to power off."
+    );
+    assert_eq!(
+        world.record().power_state,
+        Some(PowerState::On),
+        "power_state is left unchanged"
+    );
+    assert_eq!(world.record().target_power_state, None);
+}
+
+#[test]
+fn a_reboot_is_off_and_on_and_with_disable_power_off_a_reset() {
+    let mut world = World::new(|_| {});
+    world.power(1, PowerRequest::Reboot);
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.acted, vec![PowerAction::Off, PowerAction::On]);
+    assert!(!world.record().is_locked());
+
+    let mut world = World::new(|node| node.disable_power_off = true);
+    world.power(1, PowerRequest::Reboot);
+    world.advance(Duration::from_secs(20));
+    assert_eq!(world.acted, vec![PowerAction::Reset]);
+    world.power(2, PowerRequest::Off);
+    let refused = world.answers.last().expect("answered").clone();
+    assert!(matches!(refused, (2, Err(NodeError::Refused(refused))) if refused.status == 409));
+}
+
+#[test]
+fn a_second_request_waits_for_the_lock_and_one_that_waits_too_long_gets_409() {
+    let mut world = World::new(|_| {});
+    world.power(1, PowerRequest::Off);
+    world.power(2, PowerRequest::On);
+    world.advance(Duration::from_secs(3));
+    assert_eq!(world.answers.len(), 2);
+    assert_eq!(world.acted, vec![PowerAction::Off, PowerAction::On]);
+
+    world.obeys = false;
+    world.power(3, PowerRequest::Off);
+    world.power(4, PowerRequest::On);
+    world.advance(Duration::from_secs(11));
+    let text = format!(
+        "Node {NODE} is locked by host one, please retry after the current operation is completed."
+    );
+    let (asker, answer) = world.answers.last().expect("answered").clone();
+    assert_eq!(asker, 4);
+    assert_eq!(
+        answer,
+        Err(NodeError::Refused(crate::node::edit::Refused::new(
+            409, text
+        )))
+    );
+}
+
+#[test]
+fn without_a_lease_no_command_leaves_and_reads_go_on() {
+    let mut world = World::new(|_| {});
+    world.lease_until = Mono(0);
+    world.power(1, PowerRequest::Off);
+    world.advance(Duration::from_secs(20));
+    assert_eq!(world.acted, Vec::new());
+    world.lease_until = Mono(u64::MAX);
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.acted, vec![PowerAction::Off]);
+}
+
+#[test]
+fn a_new_owner_resumes_what_is_idempotent() {
+    let mut world = World::new(|_| {});
+    world.obeys = false;
+    world.power(1, PowerRequest::Off);
+    let tenure = world.record().epoch;
+    world.rebuild();
+    world.obeys = true;
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.acted, vec![PowerAction::Off, PowerAction::Off]);
+    assert_eq!(world.record().power_state, Some(PowerState::Off));
+    assert!(!world.record().is_locked());
+    assert_eq!(
+        world.record().epoch,
+        tenure,
+        "same conductor, same life: same tenure"
+    );
+}
+
+#[test]
+fn a_new_owner_finishes_an_interrupted_reboot_or_says_that_nobody_knows() {
+    for (found, acted, fails) in [
+        (PowerReading::Off, vec![PowerAction::On], false),
+        (PowerReading::On, vec![], true),
+    ] {
+        let mut world = World::new(|_| {});
+        world.obeys = false;
+        world.power(1, PowerRequest::Reboot);
+        world.acted.clear();
+        world.obeys = true;
+        world.bmc = Ok(found);
+        world.rebuild();
+        world.advance(Duration::from_secs(2));
+        assert_eq!(world.acted, acted);
+        assert_eq!(world.record().last_error.is_some(), fails);
+        assert!(!world.record().is_locked());
+    }
+}
+
+#[test]
+fn work_left_without_its_intent_is_cleaned_up_by_the_new_owner() {
+    let mut world = World::new(|node| {
+        node.target_power_state = Some(PowerState::Off);
+        node.provision_state = ProvisionState::Rescuing;
+    });
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.record().target_power_state, None);
+    assert_eq!(world.record().provision_state, ProvisionState::RescueFailed);
+}
+
+#[test]
+fn the_outcome_of_work_waits_for_the_log_and_is_not_lost() {
+    let mut world = World::new(|_| {});
+    world.power(1, PowerRequest::Off);
+    world.log_down = true;
+    world.advance(Duration::from_secs(30));
+    assert!(world.record().is_locked());
+    world.log_down = false;
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.record().power_state, Some(PowerState::Off));
+    assert!(!world.record().is_locked());
+    assert_eq!(world.acted, vec![PowerAction::Off]);
+}
+
+#[test]
+fn a_request_without_a_log_is_refused_as_retryable_and_does_nothing() {
+    let mut world = World::new(|_| {});
+    world.log_down = true;
+    world.power(1, PowerRequest::Off);
+    assert!(matches!(
+        world.answers.last(),
+        Some((1, Err(NodeError::Unavailable { .. })))
+    ));
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.acted, Vec::new());
+}
+
+#[test]
+fn manage_reads_the_bmc_and_an_unanswered_manage_returns_to_enroll() {
+    let mut world = World::new(|node| {
+        node.provision_state = ProvisionState::Enroll;
+        node.power_state = None;
+    });
+    let manage = NodeRequest::Provision {
+        verb: Verb::Manage,
+        arguments: crate::json::Json::EMPTY,
+    };
+    world.bmc = dead();
+    world.request(1, manage.clone());
+    assert_eq!(world.record().provision_state, ProvisionState::Enroll);
+    let error = world
+        .record()
+        .last_error
+        .clone()
+        .expect("there is an error");
+    assert!(
+        error.starts_with(&format!(
+            "Failed to get power state for node {NODE}. Error: "
+        )),
+        "{error}"
+    );
+    world.bmc = Ok(PowerReading::Off);
+    world.request(2, manage);
+    assert_eq!(world.record().provision_state, ProvisionState::Manageable);
+    assert_eq!(world.record().power_state, Some(PowerState::Off));
+    assert_eq!(world.record().last_error, None);
+}
+
+#[test]
+fn a_machine_is_not_called_clean_unless_it_was_cleaned() {
+    let provide = NodeRequest::Provision {
+        verb: Verb::Provide,
+        arguments: crate::json::Json::EMPTY,
+    };
+    let mut world = World::new(|node| node.provision_state = ProvisionState::Manageable);
+    world.request(1, provide.clone());
+    assert_eq!(world.record().provision_state, ProvisionState::CleanFailed);
+    assert!(
+        world
+            .record()
+            .last_error
+            .as_deref()
+            .is_some_and(|text| text.contains("automated_clean"))
+    );
+    let mut world = World::new(|node| {
+        node.provision_state = ProvisionState::Manageable;
+        node.automated_clean = Some(false);
+    });
+    world.request(1, provide);
+    assert_eq!(world.record().provision_state, ProvisionState::Available);
+}
+
+#[test]
+fn undeploy_switches_off_and_forgets_the_instance() {
+    let mut world = World::new(|node| {
+        node.automated_clean = Some(false);
+        node.instance_uuid = Some(Uuid::from_u128(3));
+    });
+    let delete = NodeRequest::Provision {
+        verb: Verb::Delete,
+        arguments: crate::json::Json::EMPTY,
+    };
+    world.request(1, delete);
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.acted, vec![PowerAction::Off]);
+    assert_eq!(world.record().provision_state, ProvisionState::Available);
+    assert_eq!(world.record().instance_uuid, None);
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Advance(u64),
+    Bmc(u8),
+    Power(u8),
+    Maintenance(bool),
+    Log(bool),
+    Lease(bool),
+    Crash,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (1u64..200_000).prop_map(Event::Advance),
+        (0u8..5).prop_map(Event::Bmc),
+        (0u8..5).prop_map(Event::Power),
+        any::<bool>().prop_map(Event::Maintenance),
+        any::<bool>().prop_map(Event::Log),
+        any::<bool>().prop_map(Event::Lease),
+        Just(Event::Crash),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, a write has an open intent, a lease and the present tenure (asserted in `World::step`), and
+    /// once faults end the node comes to rest: unlocked, without a target, freshly confirmed.
+    #[test]
+    fn after_any_history_the_node_comes_to_rest(events in prop::collection::vec(event(), 1..60)) {
+        let mut world = World::new(|_| {});
+        for (asker, event) in events.into_iter().enumerate() {
+            match event {
+                Event::Advance(millis) => world.advance(Duration::from_millis(millis)),
+                Event::Bmc(kind) => {
+                    world.pending = None;
+                    world.bmc = match kind {
+                        0 => dead(),
+                        1 => Ok(PowerReading::Off),
+                        2 => Ok(PowerReading::PoweringOn),
+                        3 => Err(ReadError::NoRoom),
+                        _ => Ok(PowerReading::On),
+                    };
+                }
+                Event::Power(kind) => {
+                    let request = PowerRequest::ALL[usize::from(kind)];
+                    world.power(asker as Asker, request);
+                }
+                Event::Maintenance(on) => world.edit(NodeEdit::Maintenance { on, reason: None }),
+                Event::Log(up) => world.log_down = !up,
+                Event::Lease(held) => world.lease_until = if held { Mono(u64::MAX) } else { world.now },
+                Event::Crash => world.rebuild(),
+            }
+        }
+        world.log_down = false;
+        world.lease_until = Mono(u64::MAX);
+        world.pending = None;
+        world.bmc = Ok(PowerReading::On);
+        world.edit(NodeEdit::Maintenance { on: false, reason: None });
+        world.advance(Duration::from_secs(3000));
+        let record = world.record();
+        prop_assert!(record.intent.is_none(), "still locked: {:?}", record.intent);
+        prop_assert_eq!(record.target_power_state, None);
+        prop_assert!(!record.maintenance);
+        let confirmed = world.core.confirmed_at().expect("confirmed");
+        prop_assert!(world.now.since(confirmed) <= Duration::from_secs(121));
+        // The machine ends as recorded.
+        let actual = world.machine().ok().and_then(PowerState::from_reading);
+        prop_assert_eq!(actual, world.record().power_state);
+    }
+}
