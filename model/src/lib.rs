@@ -17,4 +17,5 @@ pub mod ownership;
 pub mod pool;
 pub mod port;
 pub mod secret;
+pub mod session;
 pub mod state;

@@ -1,8 +1,8 @@
 //! The cluster port: how actors and the API change and read the replicated state. Implemented by `baton-cluster`.
 
 use super::BoxFuture;
-use crate::command::{Command, Reply};
-use crate::ids::{ConductorId, LogIndex};
+use crate::command::{Command, Reply, Session};
+use crate::ids::{ConductorId, Incarnation, LogIndex};
 use crate::state::Change;
 use serde::Serialize;
 
@@ -97,4 +97,25 @@ pub struct ClusterReport {
 pub trait ClusterStatus: Send + Sync {
     /// The cluster as this member sees it now.
     fn report(&self) -> ClusterReport;
+}
+
+/// Why a session was not renewed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RenewError {
+    /// The leader could not be reached, or could not prove that it still leads. Try again.
+    #[error("the session was not renewed: {0}")]
+    Unavailable(Box<str>),
+    /// The session was declared over. Its conductor has to begin a new life with a new incarnation.
+    #[error("the session is over: another life of this conductor began, or it was declared down")]
+    Over,
+}
+
+/// Keeps this conductor's session alive, and draws incarnations for its lives.
+pub trait Sessions: Send + Sync {
+    /// Renews the session at the leader. `Ok` means: a leader that proved its leadership with a majority *after* this
+    /// call began has noted the renewal, so the session lives for one period counted from when the call began.
+    fn renew(&self, session: Session) -> BoxFuture<'_, Result<(), RenewError>>;
+
+    /// A higher incarnation than any that this conductor ever had, durable before it is returned.
+    fn next_incarnation(&self) -> BoxFuture<'_, Result<Incarnation, ProposeError>>;
 }

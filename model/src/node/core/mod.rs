@@ -39,6 +39,10 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// that are this far apart and agree are believed; shorter would catch the same glitch twice.
 pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 
+/// A scheduled read that was not answered for so long will not be: its answer was lost between actors. The pool itself
+/// answers every job within its deadline, which is at most half of this.
+const READ_LOST_AFTER: Duration = Duration::from_secs(120);
+
 /// The options that the core obeys; see `[conductor]` in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knobs {
@@ -261,7 +265,11 @@ enum Phase {
     #[default]
     Idle,
     /// Reading for power sync or recovery.
-    Reading { ticket: Ticket, why: Why },
+    Reading {
+        ticket: Ticket,
+        why: Why,
+        asked: Mono,
+    },
     /// A read disagreed; the second one is due.
     Confirming { seen: PowerState, at: Mono },
     /// Waiting for the log.
@@ -631,12 +639,15 @@ impl NodeCore {
             Phase::Confirming { seen, at } if *at <= context.now => {
                 let seen = *seen;
                 if self.record.intent.is_none() && self.queue.is_empty() {
-                    self.read(Why::Confirm(seen), Urgency::Sync, out);
+                    self.read(context, Why::Confirm(seen), Urgency::Sync, out);
                     return;
                 }
                 self.phase = Phase::Idle;
             }
             Phase::Confirming { .. } if !self.queue.is_empty() => self.phase = Phase::Idle,
+            Phase::Reading { asked, .. } if context.now.since(*asked) >= READ_LOST_AFTER => {
+                self.phase = Phase::Idle;
+            }
             Phase::Confirming { .. } | Phase::Reading { .. } | Phase::Proposing { .. } => return,
             Phase::Working(_) => {
                 self.drive_work(context, out);

@@ -51,7 +51,7 @@ impl NodeCore {
         };
         match (why, PowerDriver::of(&self.record)) {
             (Some((why, urgency)), PowerDriver::Ipmi | PowerDriver::Redfish) => {
-                self.read(why, urgency, out);
+                self.read(context, why, urgency, out);
             }
             // Without a machine the record is the truth.
             (Some(_), PowerDriver::Fake) => {
@@ -62,10 +62,20 @@ impl NodeCore {
         }
     }
 
-    pub(super) fn read(&mut self, why: Why, urgency: Urgency, out: &mut Vec<Effect>) {
+    pub(super) fn read(
+        &mut self,
+        context: Context<'_>,
+        why: Why,
+        urgency: Urgency,
+        out: &mut Vec<Effect>,
+    ) {
         let ticket = self.ticket();
         out.push(Effect::Read { ticket, urgency });
-        self.phase = Phase::Reading { ticket, why };
+        self.phase = Phase::Reading {
+            ticket,
+            why,
+            asked: context.now,
+        };
     }
 
     pub(super) fn on_read(

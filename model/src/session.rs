@@ -1,0 +1,149 @@
+//! Sessions: who is alive, decided without a wall clock.
+//!
+//! A conductor renews its session with the leader, which times it on its own monotonic clock. Expiry is asymmetric: a
+//! conductor that could not renew stops itself at `ttl - margin`, counted from when it *sent* its last good renewal; the
+//! leader declares it dead at `ttl + margin`, counted from when it received it. Between the two nobody acts, so clocks
+//! may run apart by `2 * margin` in one period (at the default, 40 %). A new leader knows no renewals and grants every
+//! session one full period first.
+
+use crate::command::Session;
+use crate::env::Mono;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The periods of sessions; the same on every conductor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionPeriods {
+    /// How long a renewal holds (`[cluster]session_ttl_ms`).
+    pub ttl: Duration,
+}
+
+impl SessionPeriods {
+    /// A fifth of the period: room for a garbage pause of the scheduler and for clocks that run apart.
+    const MARGIN_PARTS: u32 = 5;
+
+    /// The margin on either side.
+    #[must_use]
+    pub fn margin(self) -> Duration {
+        self.ttl / Self::MARGIN_PARTS
+    }
+
+    /// Until when the holder may act after a renewal that it sent at `sent`.
+    #[must_use]
+    pub fn holder_until(self, sent: Mono) -> Mono {
+        sent + self.ttl.saturating_sub(self.margin())
+    }
+
+    /// How often to renew: four tries fit into a period, so that one lost packet costs nothing.
+    #[must_use]
+    pub fn renew_every(self) -> Duration {
+        self.ttl / 4
+    }
+
+    fn grace(self) -> Duration {
+        self.ttl + self.margin()
+    }
+}
+
+/// What the leader knows of everybody's renewals. Made anew with each term of leadership.
+#[derive(Clone, Debug)]
+pub struct SessionTracker {
+    periods: SessionPeriods,
+    began: Mono,
+    renewed: BTreeMap<Session, Mono>,
+}
+
+impl SessionTracker {
+    /// The tracker of a leader whose leadership was confirmed at `began`.
+    #[must_use]
+    pub const fn new(periods: SessionPeriods, began: Mono) -> Self {
+        Self {
+            periods,
+            began,
+            renewed: BTreeMap::new(),
+        }
+    }
+
+    /// Notes a renewal. The caller has proved its leadership since the renewal arrived.
+    pub fn renew(&mut self, session: Session, now: Mono) {
+        self.renewed.insert(session, now);
+    }
+
+    /// Those of `live` whose period is over at `now`, and when the next of the others ends.
+    #[must_use]
+    pub fn expired(
+        &mut self,
+        live: impl IntoIterator<Item = Session>,
+        now: Mono,
+    ) -> (Vec<Session>, Option<Mono>) {
+        let mut over = Vec::new();
+        let mut next = None;
+        let mut known = BTreeMap::new();
+        for session in live {
+            let renewed = self
+                .renewed
+                .get(&session)
+                .copied()
+                .unwrap_or(self.began)
+                .max(self.began);
+            known.insert(session, renewed);
+            let ends = renewed + self.periods.grace();
+            if ends <= now {
+                over.push(session);
+            } else {
+                next = Some(next.map_or(ends, |at: Mono| at.min(ends)));
+            }
+        }
+        self.renewed = known;
+        (over, next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ConductorId, Incarnation};
+
+    const PERIODS: SessionPeriods = SessionPeriods {
+        ttl: Duration::from_millis(1000),
+    };
+
+    fn session(conductor: u64) -> Session {
+        Session {
+            conductor: ConductorId(conductor),
+            incarnation: Incarnation(1),
+        }
+    }
+
+    #[test]
+    fn the_holder_stops_before_the_leader_declares_it_dead() {
+        let mut leader = SessionTracker::new(PERIODS, Mono(0));
+        leader.renew(session(1), Mono(5000));
+        let stops = PERIODS.holder_until(Mono(5000));
+        assert_eq!(leader.expired([session(1)], stops).0, Vec::new());
+        let (over, next) = leader.expired([session(1)], Mono(6199));
+        assert_eq!((over, next), (Vec::new(), Some(Mono(6200))));
+        assert_eq!(leader.expired([session(1)], Mono(6200)).0, vec![session(1)]);
+        assert!(stops + PERIODS.margin() * 2 <= Mono(6200));
+    }
+
+    #[test]
+    fn a_new_leader_grants_everybody_one_period() {
+        let mut leader = SessionTracker::new(PERIODS, Mono(9000));
+        let all = [session(1), session(2)];
+        assert_eq!(leader.expired(all, Mono(10_199)).0, Vec::new());
+        leader.renew(session(2), Mono(10_000));
+        assert_eq!(leader.expired(all, Mono(10_200)).0, vec![session(1)]);
+    }
+
+    #[test]
+    fn a_new_life_is_not_kept_alive_by_renewals_of_the_old_one() {
+        let mut leader = SessionTracker::new(PERIODS, Mono(0));
+        let reborn = Session {
+            incarnation: Incarnation(2),
+            ..session(1)
+        };
+        leader.renew(session(1), Mono(5000));
+        assert_eq!(leader.expired([reborn], Mono(5100)).0, vec![reborn]);
+    }
+}
