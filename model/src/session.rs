@@ -49,17 +49,15 @@ impl SessionPeriods {
 #[derive(Clone, Debug)]
 pub struct SessionTracker {
     periods: SessionPeriods,
-    began: Mono,
     renewed: BTreeMap<Session, Mono>,
 }
 
 impl SessionTracker {
-    /// The tracker of a leader whose leadership was confirmed at `began`.
+    /// The tracker of a new leader: it has seen no renewals, so each session's period begins when it is first seen.
     #[must_use]
-    pub const fn new(periods: SessionPeriods, began: Mono) -> Self {
+    pub const fn new(periods: SessionPeriods) -> Self {
         Self {
             periods,
-            began,
             renewed: BTreeMap::new(),
         }
     }
@@ -80,12 +78,7 @@ impl SessionTracker {
         let mut next = None;
         let mut known = BTreeMap::new();
         for session in live {
-            let renewed = self
-                .renewed
-                .get(&session)
-                .copied()
-                .unwrap_or(self.began)
-                .max(self.began);
+            let renewed = self.renewed.get(&session).copied().unwrap_or(now);
             known.insert(session, renewed);
             let ends = renewed + self.periods.grace();
             if ends <= now {
@@ -117,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_holder_stops_before_the_leader_declares_it_dead() {
-        let mut leader = SessionTracker::new(PERIODS, Mono(0));
+        let mut leader = SessionTracker::new(PERIODS);
         leader.renew(session(1), Mono(5000));
         let stops = PERIODS.holder_until(Mono(5000));
         assert_eq!(leader.expired([session(1)], stops).0, Vec::new());
@@ -129,8 +122,9 @@ mod tests {
 
     #[test]
     fn a_new_leader_grants_everybody_one_period() {
-        let mut leader = SessionTracker::new(PERIODS, Mono(9000));
+        let mut leader = SessionTracker::new(PERIODS);
         let all = [session(1), session(2)];
+        assert_eq!(leader.expired(all, Mono(9000)).0, Vec::new());
         assert_eq!(leader.expired(all, Mono(10_199)).0, Vec::new());
         leader.renew(session(2), Mono(10_000));
         assert_eq!(leader.expired(all, Mono(10_200)).0, vec![session(1)]);
@@ -138,12 +132,15 @@ mod tests {
 
     #[test]
     fn a_new_life_is_not_kept_alive_by_renewals_of_the_old_one() {
-        let mut leader = SessionTracker::new(PERIODS, Mono(0));
+        let mut leader = SessionTracker::new(PERIODS);
+        assert_eq!(leader.expired([session(1)], Mono(4000)).0, Vec::new());
         let reborn = Session {
             incarnation: Incarnation(2),
             ..session(1)
         };
         leader.renew(session(1), Mono(5000));
-        assert_eq!(leader.expired([reborn], Mono(5100)).0, vec![reborn]);
+        assert_eq!(leader.expired([reborn], Mono(5100)).0, Vec::new());
+        leader.renew(session(1), Mono(6000));
+        assert_eq!(leader.expired([reborn], Mono(6300)).0, vec![reborn]);
     }
 }

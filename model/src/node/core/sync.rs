@@ -90,6 +90,7 @@ impl NodeCore {
             Phase::Reading {
                 ticket: expected,
                 why,
+                ..
             } if *expected == ticket => *why,
             Phase::Working(work) if work.waits_for(ticket) => {
                 self.note_answer(&result, rtt);
