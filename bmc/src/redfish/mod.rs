@@ -1,0 +1,381 @@
+//! The native Redfish client.
+//!
+//! A read in steady state is one GET on a kept-alive connection, driven by the caller's own task. Per BMC there is at
+//! most one connection and one session, and one conversation at a time; all of that is kept in a bounded pool and ended
+//! when idle. Each call ends within its budget, logins, reconnects and handshakes included; a call that is dropped closes
+//! its connection.
+//!
+//! Layers, each knowing only the ones before: `answer` (JSON), `tls` and `stream` (a connection), `exchange` (one request),
+//! `pool` (what is kept), `conversation` (statuses, reconnects), `session` (logging in), `system` and `reset` (Redfish).
+//!
+//! Not here: when to ask again, and how often. That is the sync pool's business.
+
+mod answer;
+mod conversation;
+mod exchange;
+mod pool;
+mod reset;
+mod reset_type;
+mod session;
+mod stream;
+mod system;
+mod tls;
+
+pub use reset_type::{ResetSet, ResetType};
+
+use self::conversation::Conversation;
+use self::pool::{Limits, Link, Pool, Retired};
+use self::stream::Endpoint;
+use self::tls::TlsConfigs;
+use baton_model::driver::redfish::RedfishTarget;
+use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
+use futures_util::StreamExt as _;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// How long one logout may take. A BMC that needs longer ends the session by itself after some minutes.
+const LOGOUT_BUDGET: Duration = Duration::from_secs(5);
+/// Logouts running at once, in the background or at a graceful stop. Enough for a rack change, harmless to a switch.
+const LOGOUTS_MAX: usize = 256;
+
+/// What an operator can set. Option names in brackets are Ironic's.
+#[derive(Clone, Debug)]
+pub struct RedfishConfig {
+    /// Longest time for one TCP connection (`[redfish]connect_timeout`); the call's budget may be shorter.
+    pub connect_timeout: Duration,
+    /// CA file or directory that `redfish_verify_ca: true` means (`[redfish]verify_ca`); `None` is the system's.
+    pub verify_ca: Option<Box<str>>,
+    /// Most open connections. Above it, the one longest unused is closed for each new one.
+    pub connections_max: usize,
+    /// A connection unused for this long is closed.
+    pub connection_idle: Duration,
+    /// Most BMCs about which anything is remembered.
+    pub targets_max: usize,
+    /// A BMC unused for this long is logged out of and forgotten.
+    pub target_idle: Duration,
+}
+
+impl Default for RedfishConfig {
+    /// 100,000 BMCs, each read once a minute, keep their connections; one forgotten read does not close one.
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(30),
+            verify_ca: None,
+            connections_max: 100_000,
+            connection_idle: Duration::from_secs(150),
+            targets_max: 131_072,
+            target_idle: Duration::from_secs(1800),
+        }
+    }
+}
+
+/// Counted since the client was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RedfishStats {
+    /// Requests sent.
+    pub requests: u64,
+    /// Connections made.
+    pub connections: u64,
+    /// TLS handshakes in full.
+    pub handshakes_full: u64,
+    /// TLS handshakes that resumed an earlier session.
+    pub handshakes_resumed: u64,
+    /// Sessions opened.
+    pub logins: u64,
+    /// Sessions ended by us.
+    pub logouts: u64,
+    /// Connections open now.
+    pub connections_open: u64,
+    /// BMCs remembered now.
+    pub targets: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    requests: AtomicU64,
+    connections: AtomicU64,
+    handshakes_full: AtomicU64,
+    handshakes_resumed: AtomicU64,
+    logins: AtomicU64,
+    logouts: AtomicU64,
+}
+
+impl Counters {
+    fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What all conversations share.
+struct Shared {
+    config: RedfishConfig,
+    tls: TlsConfigs,
+    pool: Pool,
+    counters: Counters,
+    /// Logouts in the background; [`RedfishClient::close`] waits for them.
+    logouts: TaskTracker,
+    logout_permits: Arc<Semaphore>,
+}
+
+/// Talks to all Redfish BMCs. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct RedfishClient {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for RedfishClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedfishClient")
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+impl RedfishClient {
+    /// A client that knows no BMC yet.
+    #[must_use]
+    pub fn new(config: RedfishConfig) -> Self {
+        let limits = Limits {
+            targets_max: config.targets_max.max(1),
+            target_idle: config.target_idle,
+            connections_max: config.connections_max.max(1),
+            connection_idle: config.connection_idle,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                tls: TlsConfigs::new(config.verify_ca.clone()),
+                pool: Pool::new(limits),
+                config,
+                counters: Counters::default(),
+                logouts: TaskTracker::new(),
+                logout_permits: Arc::new(Semaphore::new(LOGOUTS_MAX)),
+            }),
+        }
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn stats(&self) -> RedfishStats {
+        let counters = &self.shared.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RedfishStats {
+            requests: read(&counters.requests),
+            connections: read(&counters.connections),
+            handshakes_full: read(&counters.handshakes_full),
+            handshakes_resumed: read(&counters.handshakes_resumed),
+            logins: read(&counters.logins),
+            logouts: read(&counters.logouts),
+            connections_open: self.shared.pool.open.load(Ordering::Relaxed) as u64,
+            targets: self.shared.pool.len() as u64,
+        }
+    }
+
+    // --- Calls -------------------------------------------------------------------------------------------------------
+
+    /// Reads the power state.
+    ///
+    /// # Errors
+    /// See [`BmcError`].
+    pub async fn power_state(
+        &self,
+        target: &Arc<RedfishTarget>,
+        budget: Duration,
+    ) -> Result<PowerReading, BmcError> {
+        let turn = Turn::new(target, "power status", budget);
+        turn.within(async {
+            let mut held = self.hold(target).await;
+            let result = turn.talk(&self.shared, &mut held).read_power().await;
+            self.release(held);
+            result
+        })
+        .await
+    }
+
+    /// Sends one power command; returns once the BMC took it.
+    ///
+    /// # Errors
+    /// See [`BmcError`].
+    pub async fn power_action(
+        &self,
+        target: &Arc<RedfishTarget>,
+        action: PowerAction,
+        budget: Duration,
+    ) -> Result<(), BmcError> {
+        let operation = match action {
+            PowerAction::On => "power on",
+            PowerAction::Off => "power off",
+            PowerAction::SoftOff => "power soft",
+            PowerAction::Reset => "power reset",
+            PowerAction::Cycle => "power cycle",
+            PowerAction::SoftReset => "power soft reset",
+            PowerAction::Nmi => "power diag",
+        };
+        let turn = Turn::new(target, operation, budget);
+        turn.within(async {
+            let mut held = self.hold(target).await;
+            let result = turn.talk(&self.shared, &mut held).act(action).await;
+            self.release(held);
+            result
+        })
+        .await
+    }
+
+    /// Asks who the BMC is.
+    ///
+    /// # Errors
+    /// See [`BmcError`].
+    pub async fn identify(
+        &self,
+        target: &Arc<RedfishTarget>,
+        budget: Duration,
+    ) -> Result<BmcIdentity, BmcError> {
+        let turn = Turn::new(target, "identify", budget);
+        turn.within(async {
+            let mut held = self.hold(target).await;
+            let result = turn.talk(&self.shared, &mut held).identify().await;
+            self.release(held);
+            result
+        })
+        .await
+    }
+
+    /// Logs out of a BMC and forgets it. To be called when a node's `driver_info` changes or its owner does.
+    pub async fn forget(&self, target: &RedfishTarget) {
+        if let Some(link) = self.shared.pool.remove(target) {
+            retire(&self.shared, link).await;
+        }
+    }
+
+    /// Logs out everywhere, within `budget`.
+    pub async fn close(&self, budget: Duration) {
+        let shared = &self.shared;
+        let links = shared.pool.drain();
+        let all = async {
+            futures_util::stream::iter(links)
+                .for_each_concurrent(LOGOUTS_MAX, |link| retire(shared, link))
+                .await;
+            shared.logouts.close();
+            shared.logouts.wait().await;
+            shared.logouts.reopen();
+        };
+        if tokio::time::timeout(budget, all).await.is_err() {
+            tracing::warn!("redfish sessions left to their timeout");
+        }
+    }
+
+    // --- One conversation at a time ----------------------------------------------------------------------------------
+
+    /// The link of a target, once nobody else holds it.
+    async fn hold(&self, target: &Arc<RedfishTarget>) -> OwnedMutexGuard<Link> {
+        loop {
+            let (link, retired) = self.shared.pool.link(target);
+            for link in retired {
+                self.retire_in_background(link);
+            }
+            let held = link.lock_owned().await;
+            if !held.is_retired() {
+                return held;
+            }
+        }
+    }
+
+    /// Gives a link back. If it was forgotten meanwhile, nobody else would end its session.
+    fn release(&self, held: OwnedMutexGuard<Link>) {
+        if held.is_retired() && held.session.is_some() {
+            let link = Arc::clone(OwnedMutexGuard::mutex(&held));
+            drop(held);
+            self.retire_in_background(link);
+        }
+    }
+
+    /// Logs out without keeping anybody waiting. Beyond [`LOGOUTS_MAX`] the BMCs have to end the sessions themselves.
+    fn retire_in_background(&self, link: Retired) {
+        if let Ok(permit) = Arc::clone(&self.shared.logout_permits).try_acquire_owned() {
+            let shared = Arc::clone(&self.shared);
+            self.shared.logouts.spawn(async move {
+                retire(&shared, link).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Ends the session and the connection of a link that has left the pool.
+async fn retire(shared: &Shared, link: Retired) {
+    let ended = tokio::time::timeout(LOGOUT_BUDGET, async {
+        let mut held = link.lock().await;
+        let target = Arc::clone(&held.target);
+        let turn = Turn::new(&target, "log out", LOGOUT_BUDGET);
+        turn.talk(shared, &mut held).log_out().await;
+        held.stream = None;
+    });
+    if ended.await.is_err() {
+        tracing::debug!("redfish session left to its timeout");
+    }
+}
+
+/// One call: what it is for and when it must end.
+struct Turn<'a> {
+    target: &'a RedfishTarget,
+    operation: &'static str,
+    budget: Duration,
+    deadline: Instant,
+    /// Connections tried.
+    attempts: AtomicU32,
+}
+
+impl<'a> Turn<'a> {
+    fn new(target: &'a RedfishTarget, operation: &'static str, budget: Duration) -> Self {
+        Self {
+            target,
+            operation,
+            budget,
+            deadline: Instant::now() + budget,
+            attempts: AtomicU32::new(0),
+        }
+    }
+
+    fn talk<'t>(&'t self, shared: &'t Shared, link: &'t mut Link) -> Conversation<'t> {
+        Conversation {
+            shared,
+            link,
+            target: self.target,
+            operation: self.operation,
+            attempts: &self.attempts,
+            basic_this_turn: false,
+        }
+    }
+
+    /// Runs the call until its deadline.
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, BmcError>>,
+    ) -> Result<T, BmcError> {
+        tokio::time::timeout_at(self.deadline, call)
+            .await
+            .unwrap_or_else(|_elapsed| Err(self.overdue()))
+    }
+
+    fn overdue(&self) -> BmcError {
+        let bmc: Box<str> = Endpoint::of(self.target).authority.into();
+        match self.attempts.load(Ordering::Relaxed) {
+            0 => BmcError::Busy {
+                bmc,
+                reason: "an earlier conversation with it has not ended".into(),
+                retry_after: None,
+            },
+            attempts => BmcError::Silent {
+                bmc,
+                operation: self.operation,
+                within: self.budget,
+                attempts,
+            },
+        }
+    }
+}
