@@ -1,0 +1,229 @@
+//! Values that are each fine but do not go together: one table of rules over several options.
+
+use crate::config::Config;
+use crate::problem::{Place, Problem};
+use std::collections::BTreeSet;
+
+type Key = (&'static str, &'static str);
+
+/// One rule. It is skipped when one of its options did not even fit by itself.
+struct Contradiction {
+    /// The options it looks at; the last one that somebody set is where the complaint points to.
+    keys: &'static [Key],
+    /// What does not go together, if it does not.
+    find: fn(&Config) -> Option<String>,
+}
+
+const RULES: &[Contradiction] = &[
+    Contradiction {
+        keys: &[
+            ("cluster", "election_timeout_min_ms"),
+            ("cluster", "election_timeout_max_ms"),
+        ],
+        find: |config| {
+            let cluster = &config.cluster;
+            (cluster.election_timeout_min_ms >= cluster.election_timeout_max_ms).then(|| {
+                "`cluster.election_timeout_min_ms` must be lower than `election_timeout_max_ms`: \
+                 equal timeouts let two candidates split the vote again and again"
+                    .to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("cluster", "heartbeat_interval_ms"),
+            ("cluster", "election_timeout_min_ms"),
+        ],
+        find: |config| {
+            let cluster = &config.cluster;
+            (cluster.heartbeat_interval_ms * 3 > cluster.election_timeout_min_ms).then(|| {
+                "`cluster.heartbeat_interval_ms` must be at most a third of \
+                 `election_timeout_min_ms`, or one lost heartbeat starts an election"
+                    .to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("cluster", "heartbeat_interval_ms"),
+            ("cluster", "session_ttl_ms"),
+        ],
+        find: |config| {
+            let cluster = &config.cluster;
+            (cluster.heartbeat_interval_ms * 4 > cluster.session_ttl_ms).then(|| {
+                "`cluster.session_ttl_ms` must be at least four times `heartbeat_interval_ms`, \
+                 or one late heartbeat hands all nodes over"
+                    .to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("cluster", "ca_file"),
+            ("cluster", "cert_file"),
+            ("cluster", "key_file"),
+        ],
+        find: |config| {
+            let cluster = &config.cluster;
+            let files = [&cluster.ca_file, &cluster.cert_file, &cluster.key_file];
+            let set = files.iter().filter(|file| file.is_some()).count();
+            (set != 0 && set != files.len()).then(|| {
+                "`cluster.ca_file`, `cert_file` and `key_file` go together: set all three or none"
+                    .to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[("cluster", "peers")],
+        find: |config| {
+            let ids: Vec<_> = config.cluster.peers.iter().map(|peer| peer.id).collect();
+            let unique: BTreeSet<_> = ids.iter().collect();
+            (unique.len() != ids.len())
+                .then(|| "`cluster.peers` gives one id to two addresses".to_owned())
+        },
+    },
+    Contradiction {
+        keys: &[("cluster", "conductor_id"), ("cluster", "peers")],
+        find: |config| {
+            let cluster = &config.cluster;
+            let id = cluster.conductor_id?;
+            let listed = cluster.peers.iter().any(|peer| peer.id.0 == id);
+            (!cluster.peers.is_empty() && !listed).then(|| {
+                format!("`cluster.conductor_id` is {id}, which is not among `cluster.peers`")
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("sync_pool", "in_flight_max"),
+            ("sync_pool", "in_flight_per_block"),
+        ],
+        find: |config| {
+            let pool = &config.sync_pool;
+            (pool.in_flight_per_block > pool.in_flight_max).then(|| {
+                "`sync_pool.in_flight_per_block` must not be more than `in_flight_max`".to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("sync_pool", "breaker_open"),
+            ("sync_pool", "breaker_open_max"),
+        ],
+        find: |config| {
+            let pool = &config.sync_pool;
+            (pool.breaker_open > pool.breaker_open_max).then(|| {
+                "`sync_pool.breaker_open` must not be more than `breaker_open_max`".to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("sync_pool", "auth_breaker_open"),
+            ("sync_pool", "auth_breaker_open_max"),
+        ],
+        find: |config| {
+            let pool = &config.sync_pool;
+            (pool.auth_breaker_open > pool.auth_breaker_open_max).then(|| {
+                "`sync_pool.auth_breaker_open` must not be more than `auth_breaker_open_max`"
+                    .to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[("notifier", "batch_max"), ("notifier", "outbox_max")],
+        find: |config| {
+            let notifier = &config.notifier;
+            (notifier.batch_max > notifier.outbox_max)
+                .then(|| "`notifier.batch_max` must not be more than `outbox_max`".to_owned())
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("api", "host_ip"),
+            ("api", "port"),
+            ("admin", "listen"),
+            ("cluster", "listen"),
+        ],
+        find: |config| {
+            let public = std::net::SocketAddr::new(config.api.host_ip, config.api.port);
+            let listeners = [
+                ("`api.host_ip` and `api.port`", public),
+                ("`admin.listen`", config.admin.listen),
+                ("`cluster.listen`", config.cluster.listen),
+            ];
+            listeners
+                .iter()
+                .enumerate()
+                .find_map(|(position, (name, address))| {
+                    let earlier = listeners.iter().take(position).find(|(_, other)| {
+                        let same_host = other.ip() == address.ip()
+                            || other.ip().is_unspecified()
+                            || address.ip().is_unspecified();
+                        address.port() != 0 && other.port() == address.port() && same_host
+                    })?;
+                    Some(format!(
+                        "{} and {name} both claim port {}",
+                        earlier.0,
+                        address.port()
+                    ))
+                })
+        },
+    },
+];
+
+/// Ironic's interface kinds: `(enabled list, default)` of each.
+const INTERFACES: &[(&str, &str)] = &[
+    ("enabled_bios_interfaces", "default_bios_interface"),
+    ("enabled_boot_interfaces", "default_boot_interface"),
+    ("enabled_console_interfaces", "default_console_interface"),
+    ("enabled_deploy_interfaces", "default_deploy_interface"),
+    ("enabled_firmware_interfaces", "default_firmware_interface"),
+    ("enabled_inspect_interfaces", "default_inspect_interface"),
+    (
+        "enabled_management_interfaces",
+        "default_management_interface",
+    ),
+    ("enabled_network_interfaces", "default_network_interface"),
+    ("enabled_power_interfaces", "default_power_interface"),
+    ("enabled_raid_interfaces", "default_raid_interface"),
+    ("enabled_rescue_interfaces", "default_rescue_interface"),
+    ("enabled_storage_interfaces", "default_storage_interface"),
+    ("enabled_vendor_interfaces", "default_vendor_interface"),
+];
+
+/// All contradictions, leaving out rules about options in `misfits`.
+pub(crate) fn find(config: &Config, misfits: &BTreeSet<Key>) -> Vec<Problem> {
+    let complaint = |keys: &[Key], reason: String| Problem::Contradiction {
+        place: keys
+            .iter()
+            .rev()
+            .find_map(|key| config.origins.get(key).cloned())
+            .unwrap_or_else(|| Place::File("defaults".to_owned())),
+        reason,
+    };
+    let fits = |keys: &[Key]| keys.iter().all(|key| !misfits.contains(key));
+    let rules = RULES
+        .iter()
+        .filter(|rule| fits(rule.keys))
+        .filter_map(|rule| {
+            let reason = (rule.find)(config)?;
+            Some(complaint(rule.keys, reason))
+        });
+    let interfaces = INTERFACES.iter().filter_map(|(enabled, default)| {
+        let keys = [("DEFAULT", *enabled), ("DEFAULT", *default)];
+        let reason = default_not_enabled(config, enabled, default)?;
+        fits(&keys).then(|| complaint(&keys, reason))
+    });
+    rules.chain(interfaces).collect()
+}
+
+fn default_not_enabled(config: &Config, enabled: &str, default: &str) -> Option<String> {
+    use crate::option::raw::Raw;
+    let chosen = config.get("DEFAULT", default);
+    let Raw::List(list) = config.get("DEFAULT", enabled) else {
+        return None;
+    };
+    (chosen != Raw::Unset && !list.contains(&chosen))
+        .then(|| format!("`DEFAULT.{default}` = {chosen} is not among `DEFAULT.{enabled}`"))
+}
