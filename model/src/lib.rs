@@ -8,6 +8,7 @@ pub mod apply;
 pub mod command;
 pub mod driver;
 pub mod env;
+pub mod error_code;
 pub mod hardware;
 pub mod ids;
 pub mod json;
