@@ -172,58 +172,60 @@ const RULES: &[Contradiction] = &[
     },
 ];
 
-/// Ironic's interface kinds: `(enabled list, default)` of each.
-const INTERFACES: &[(&str, &str)] = &[
-    ("enabled_bios_interfaces", "default_bios_interface"),
-    ("enabled_boot_interfaces", "default_boot_interface"),
-    ("enabled_console_interfaces", "default_console_interface"),
-    ("enabled_deploy_interfaces", "default_deploy_interface"),
-    ("enabled_firmware_interfaces", "default_firmware_interface"),
-    ("enabled_inspect_interfaces", "default_inspect_interface"),
-    (
-        "enabled_management_interfaces",
-        "default_management_interface",
-    ),
-    ("enabled_network_interfaces", "default_network_interface"),
-    ("enabled_power_interfaces", "default_power_interface"),
-    ("enabled_raid_interfaces", "default_raid_interface"),
-    ("enabled_rescue_interfaces", "default_rescue_interface"),
-    ("enabled_storage_interfaces", "default_storage_interface"),
-    ("enabled_vendor_interfaces", "default_vendor_interface"),
-];
-
 /// All contradictions, leaving out rules about options in `misfits`.
 pub(crate) fn find(config: &Config, misfits: &BTreeSet<Key>) -> Vec<Problem> {
-    let complaint = |keys: &[Key], reason: String| Problem::Contradiction {
-        place: keys
-            .iter()
-            .rev()
-            .find_map(|key| config.origins.get(key).cloned())
-            .unwrap_or_else(|| Place::File("defaults".to_owned())),
-        reason,
-    };
     let fits = |keys: &[Key]| keys.iter().all(|key| !misfits.contains(key));
-    let rules = RULES
-        .iter()
-        .filter(|rule| fits(rule.keys))
-        .filter_map(|rule| {
-            let reason = (rule.find)(config)?;
-            Some(complaint(rule.keys, reason))
-        });
-    let interfaces = INTERFACES.iter().filter_map(|(enabled, default)| {
-        let keys = [("DEFAULT", *enabled), ("DEFAULT", *default)];
-        let reason = default_not_enabled(config, enabled, default)?;
-        fits(&keys).then(|| complaint(&keys, reason))
-    });
-    rules.chain(interfaces).collect()
+    let rules = RULES.iter().filter(|rule| fits(rule.keys));
+    let broken = rules.filter_map(|rule| Some(complaint(config, rule.keys, (rule.find)(config)?)));
+    broken.chain(hardware(config, misfits)).collect()
 }
 
-fn default_not_enabled(config: &Config, enabled: &str, default: &str) -> Option<String> {
-    use crate::option::raw::Raw;
-    let chosen = config.get("DEFAULT", default);
-    let Raw::List(list) = config.get("DEFAULT", enabled) else {
-        return None;
-    };
-    (chosen != Raw::Unset && !list.contains(&chosen))
-        .then(|| format!("`DEFAULT.{default}` = {chosen} is not among `DEFAULT.{enabled}`"))
+/// What `model` finds wrong with the enabled hardware types and interfaces, and defaults that are not enabled.
+fn hardware(config: &Config, misfits: &BTreeSet<Key>) -> Vec<Problem> {
+    let keys: Vec<Key> = config
+        .specs()
+        .map(|spec| (spec.section, spec.key))
+        .filter(|(section, key)| *section == "DEFAULT" && is_about_hardware(key))
+        .collect();
+    if keys.iter().any(|key| misfits.contains(key)) {
+        return Vec::new();
+    }
+    let enabled = config.enabled();
+    let defaults = enabled
+        .defaults
+        .iter()
+        .filter(|(slot, name)| !enabled.allows(**slot, name));
+    let mut problems: Vec<_> = defaults
+        .filter_map(|(slot, name)| {
+            let slot = slot.as_str();
+            let option = format!("default_{slot}_interface");
+            let key = keys.iter().find(|(_, key)| *key == option)?;
+            let reason = format!(
+                "`DEFAULT.{option}` = \"{name}\" is not among `DEFAULT.enabled_{slot}_interfaces`"
+            );
+            Some(complaint(config, &[*key], reason))
+        })
+        .collect();
+    if problems.is_empty() {
+        problems.extend(
+            enabled
+                .check()
+                .err()
+                .map(|reason| complaint(config, &keys, reason)),
+        );
+    }
+    problems
+}
+
+fn is_about_hardware(key: &str) -> bool {
+    key.starts_with("enabled_") || (key.starts_with("default_") && key.ends_with("_interface"))
+}
+
+fn complaint(config: &Config, keys: &[Key], reason: String) -> Problem {
+    let set = keys
+        .iter()
+        .rev()
+        .find_map(|key| config.origins.get(key).cloned());
+    let place = set.unwrap_or_else(|| Place::File("defaults".to_owned()));
+    Problem::Contradiction { place, reason }
 }

@@ -329,6 +329,11 @@ pub const WITHOUT_USE: &[(&str, &str, &str)] = &[
     ("oslo_messaging_rabbit", "*", NO_BROKER),
     (
         "oslo_middleware",
+        "enable_proxy_headers_parsing",
+        "use `api.enable_proxy_headers_parsing`",
+    ),
+    (
+        "oslo_middleware",
         "*",
         "baton needs no middleware options; set `api.public_endpoint` behind a proxy",
     ),

@@ -21,6 +21,7 @@ pub mod sections;
 mod show;
 mod source;
 mod suggest;
+mod views;
 
 pub use config::Config;
 pub use live::{Change, LiveChange, NotLive, diff_live};

@@ -17,6 +17,9 @@ section! {
     port: u16 = 6385;
     /// The address that clients see, put into links; unset: taken from the request.
     public_endpoint: Option<String> = Nothing, live;
+    /// Believe `X-Forwarded-Proto` and `X-Forwarded-Host`, which a proxy in front of baton must then set or remove. Ironic has
+    /// it in `[oslo_middleware]`.
+    enable_proxy_headers_parsing: bool = false, live;
     /// Items on a page of a list, both when a client names no limit and at most.
     max_limit: u32 = 1000, live, range(1, 10_000);
     /// The silence that the ramdisk is told to keep below.

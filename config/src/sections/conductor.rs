@@ -58,8 +58,8 @@ section! {
     // --- Power ---
     /// How often each node's power state is compared with its BMC. Each node has its own due time; there are no sweeps.
     sync_power_state_interval: Interval = 120, live;
-    /// Ironic's number of power sync threads. baton has none: it scales how many reads the sync pool starts with before it
-    /// has learned what the network bears.
+    /// Ironic's number of power sync threads. baton has none: its sync pool begins with four conversations for each of these,
+    /// and then finds by itself what the network bears.
     sync_power_state_workers: u32 = 8, range(1, 10_000);
     /// Failing comparisons in a row that are tolerated; the next one sets maintenance with fault `power failure`.
     power_state_sync_max_retries: u32 = 3, live, max(1000);
@@ -128,7 +128,7 @@ section! {
 
     // --- History ---
     /// Keep a history of errors with each node.
-    node_history: bool = true, live, planned;
+    node_history: bool = true, live;
     /// Entries kept of each node.
     node_history_max_entries: u32 = 300, live, max(10_000), planned;
     /// Days for which an entry is kept whatever their number.

@@ -25,8 +25,8 @@ section! {
     connect_timeout: Seconds = 30, live, range(1, 600);
     /// How long an answer may take.
     read_timeout: Seconds = 60, live, range(1, 600);
-    /// Connections that are kept open at once; 0 keeps none.
-    connection_cache_size: u32 = 1000, max(1_000_000);
+    /// Connections that are kept open at once. Ironic keeps 1000, with which a larger fleet would have to log in for every read.
+    connection_cache_size: u32 = 100_000, range(1, 1_000_000);
     /// Certificate authorities (file or directory, PEM) for nodes whose `redfish_verify_ca` is true or unset; unset: the
     /// usual public ones.
     verify_ca: Option<PathBuf> = Nothing;

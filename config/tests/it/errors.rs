@@ -116,10 +116,16 @@ fn contradictions_point_to_the_option_that_was_set() {
     );
     assert_eq!(
         problems(
-            "[DEFAULT]\nenabled_power_interfaces = [\"redfish\"]\ndefault_power_interface = \"ipmitool\"\n"
+            "[DEFAULT]\nenabled_power_interfaces = [\"redfish\", \"ipmitool\"]\ndefault_power_interface = \"fake\"\n"
         ),
         [
-            "baton.toml:3: `DEFAULT.default_power_interface` = \"ipmitool\" is not among `DEFAULT.enabled_power_interfaces`"
+            "baton.toml:3: `DEFAULT.default_power_interface` = \"fake\" is not among `DEFAULT.enabled_power_interfaces`"
+        ]
+    );
+    assert_eq!(
+        problems("[DEFAULT]\nenabled_hardware_types = [\"ipmi\", \"idrac\"]\n"),
+        [
+            "baton.toml:2: [DEFAULT]enabled_hardware_types names \"idrac\", which is no hardware type; there are fake-hardware, ipmi, manual-management, redfish"
         ]
     );
     assert_eq!(

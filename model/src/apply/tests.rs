@@ -1,3 +1,5 @@
+//! Tests of `apply`: commands in, replies and state out.
+
 use super::*;
 use crate::command::{DeleteNode, ProposalId};
 use crate::ids::{ConductorId, Incarnation};

@@ -1,3 +1,5 @@
+//! Tests of the hardware tables: composition of nodes, Ironic's texts.
+
 use super::*;
 use crate::ids::WallMs;
 use crate::json::Json;

@@ -1,0 +1,98 @@
+//! The configuration as `model` takes it: one function for each of its settings types.
+//!
+//! They stand here because both ends are known here, and so that every process and every simulation reads an option the
+//! same way.
+
+use crate::config::Config;
+use crate::option::raw::Raw;
+use baton_model::hardware::{Enabled, Slot};
+use baton_model::node::core::Knobs;
+use baton_model::pool::endpoint::BlockPrefix;
+use baton_model::session::SessionPeriods;
+
+impl Config {
+    /// The hardware types and interfaces that nodes may use.
+    #[must_use]
+    pub fn enabled(&self) -> Enabled {
+        let mut enabled = Enabled {
+            types: self
+                .default
+                .enabled_hardware_types
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+            interfaces: [].into(),
+            defaults: [].into(),
+        };
+        for slot in Slot::ALL {
+            let name = slot.as_str();
+            if let Raw::List(names) = self.get("DEFAULT", &format!("enabled_{name}_interfaces")) {
+                enabled
+                    .interfaces
+                    .insert(slot, names.iter().filter_map(boxed).collect());
+            }
+            if let Some(name) = boxed(&self.get("DEFAULT", &format!("default_{name}_interface"))) {
+                enabled.defaults.insert(slot, name);
+            }
+        }
+        enabled
+    }
+
+    /// What the node core obeys. A random `fake.power_delay` counts with its likeliest value.
+    #[must_use]
+    pub fn node_knobs(&self) -> Knobs {
+        let (conductor, nova) = (&self.conductor, &self.nova);
+        let compute_is_known = nova.auth_url.is_some() || nova.endpoint_override.is_some();
+        Knobs {
+            sync_interval: conductor.sync_power_state_interval,
+            sync_retries_max: conductor.power_state_sync_max_retries,
+            force: conductor.force_power_state_during_sync,
+            recovery_interval: conductor.power_failure_recovery_interval,
+            change_timeout: conductor.power_state_change_timeout,
+            soft_timeout: conductor.soft_power_off_timeout,
+            lock_wait: conductor.node_lock_wait,
+            notify: nova.send_power_notifications && compute_is_known,
+            automated_clean: conductor.automated_clean,
+            node_history: conductor.node_history,
+            fake_delay: self.fake.power_delay.shortest,
+        }
+    }
+
+    /// The periods of sessions.
+    #[must_use]
+    pub const fn session_periods(&self) -> SessionPeriods {
+        SessionPeriods {
+            ttl: self.cluster.session_ttl_ms,
+        }
+    }
+
+    /// What counts as one address block.
+    #[must_use]
+    pub const fn block_prefix(&self) -> BlockPrefix {
+        BlockPrefix {
+            v4: self.sync_pool.block_prefix_ipv4,
+            v6: self.sync_pool.block_prefix_ipv6,
+        }
+    }
+}
+
+fn boxed(raw: &Raw) -> Option<Box<str>> {
+    if let Raw::Text(text) = raw {
+        Some(text.as_str().into())
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_of_the_table_are_those_of_model() {
+        let config = Config::default();
+        assert_eq!(config.enabled(), Enabled::default());
+        assert_eq!(config.node_knobs(), Knobs::default());
+        assert_eq!(config.block_prefix(), BlockPrefix::default());
+    }
+}
