@@ -95,18 +95,6 @@ const RULES: &[Contradiction] = &[
     },
     Contradiction {
         keys: &[
-            ("sync_pool", "in_flight_max"),
-            ("sync_pool", "in_flight_per_block"),
-        ],
-        find: |config| {
-            let pool = &config.sync_pool;
-            (pool.in_flight_per_block > pool.in_flight_max).then(|| {
-                "`sync_pool.in_flight_per_block` must not be more than `in_flight_max`".to_owned()
-            })
-        },
-    },
-    Contradiction {
-        keys: &[
             ("sync_pool", "breaker_open"),
             ("sync_pool", "breaker_open_max"),
         ],
@@ -118,24 +106,35 @@ const RULES: &[Contradiction] = &[
         },
     },
     Contradiction {
-        keys: &[
-            ("sync_pool", "auth_breaker_open"),
-            ("sync_pool", "auth_breaker_open_max"),
-        ],
-        find: |config| {
-            let pool = &config.sync_pool;
-            (pool.auth_breaker_open > pool.auth_breaker_open_max).then(|| {
-                "`sync_pool.auth_breaker_open` must not be more than `auth_breaker_open_max`"
-                    .to_owned()
-            })
-        },
-    },
-    Contradiction {
         keys: &[("notifier", "batch_max"), ("notifier", "outbox_max")],
         find: |config| {
             let notifier = &config.notifier;
             (notifier.batch_max > notifier.outbox_max)
                 .then(|| "`notifier.batch_max` must not be more than `outbox_max`".to_owned())
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("sync_pool", "in_flight_min"),
+            ("sync_pool", "in_flight_max"),
+        ],
+        find: |config| {
+            let pool = &config.sync_pool;
+            (pool.in_flight_min > pool.in_flight_max).then(|| {
+                "`sync_pool.in_flight_min` must not be more than `in_flight_max`".to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("sync_pool", "read_timeout_min"),
+            ("sync_pool", "read_timeout_max"),
+        ],
+        find: |config| {
+            let pool = &config.sync_pool;
+            (pool.read_timeout_min > pool.read_timeout_max).then(|| {
+                "`sync_pool.read_timeout_min` must not be more than `read_timeout_max`".to_owned()
+            })
         },
     },
     Contradiction {

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::option::raw::Raw;
 use baton_model::hardware::{Enabled, Slot};
 use baton_model::node::core::Knobs;
-use baton_model::pool::endpoint::BlockPrefix;
+use baton_model::pool::BlockPrefix;
 use baton_model::session::SessionPeriods;
 
 impl Config {
