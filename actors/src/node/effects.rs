@@ -1,0 +1,248 @@
+//! How a node actor carries out what its core decides.
+
+use super::NodeActor;
+use crate::sync_pool::{BmcReport, CredentialsChanged, Forget, Submit};
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use baton_model::command::{ActOnNode, Command, Fence};
+use baton_model::driver::{BmcTarget, DriverInfoError};
+use baton_model::env::Mono;
+use baton_model::hardware;
+use baton_model::ids::{Epoch, Ticket};
+use baton_model::node::core::{Effect, Input, Note, ReadError, Urgency};
+use baton_model::pool::{Endpoint, Job, Priority, Work};
+use baton_model::port::bmc::BmcError;
+use std::time::Duration;
+
+/// How long a read for a waiting user may take, queueing included. Three retransmissions of a slow BMC fit in.
+const READ_PATIENCE_USER: Duration = Duration::from_secs(15);
+
+/// The same for a read that nobody waits for. Half of the core's own bound for a lost answer.
+const READ_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a power command may take to be accepted.
+const ACT_PATIENCE: Duration = Duration::from_secs(30);
+
+impl NodeActor {
+    pub(super) fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Read { ticket, urgency } => {
+                let (priority, patience) = match urgency {
+                    Urgency::User => (Priority::User, READ_PATIENCE_USER),
+                    Urgency::Recovery => (Priority::Recovery, READ_PATIENCE),
+                    Urgency::Sync => (Priority::Sync, READ_PATIENCE),
+                };
+                let epoch = self.core.record().epoch;
+                self.submit(Work::PowerQuery, ticket, epoch, priority, patience, ctx);
+            }
+            Effect::Act {
+                ticket,
+                action,
+                epoch,
+            } => {
+                let work = Work::PowerCommand(action);
+                self.submit(work, ticket, epoch, Priority::User, ACT_PATIENCE, ctx);
+            }
+            Effect::Propose {
+                ticket,
+                epoch,
+                expect,
+                changes,
+            } => {
+                let fence = Fence {
+                    session: self.shared.lease.session(),
+                    epoch,
+                };
+                let act = ActOnNode {
+                    node: self.id,
+                    fence,
+                    expect,
+                    changes,
+                };
+                let proposer = self.shared.proposer.clone();
+                let proposal = async move { proposer.propose(Command::NodeAct(act)).await };
+                let handled = proposal.into_actor(self).map(move |result, actor, ctx| {
+                    actor.refresh(ctx);
+                    actor.step(Input::Proposed { ticket, result }, ctx);
+                });
+                ctx.spawn(handled);
+            }
+            Effect::Answer { asker, answer } => {
+                if let Some(sender) = self.askers.remove(&asker) {
+                    // Whoever asked may have gone; then nobody needs the answer.
+                    drop(sender.send(answer));
+                }
+            }
+            Effect::WakeAt(at) => self.arm(at, ctx),
+            Effect::ForgetBmc => self.credentials_changed(),
+            Effect::Note(note) => self.note(&note),
+        }
+    }
+
+    fn arm(&mut self, at: Mono, ctx: &mut Context<Self>) {
+        if self.timer.as_ref().is_some_and(|(armed, _)| *armed == at) {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let span = at.since(self.shared.env.clock.now());
+        let timer = ctx.run_later(span, |actor, ctx| {
+            actor.timer = None;
+            actor.step(Input::Wake, ctx);
+        });
+        self.timer = Some((at, timer));
+    }
+
+    fn target(&mut self) -> Result<BmcTarget, DriverInfoError> {
+        let record = self.core.record();
+        self.target
+            .get_or_insert_with(|| hardware::bmc_target(record))
+            .clone()
+    }
+
+    fn submit(
+        &mut self,
+        work: Work,
+        ticket: Ticket,
+        epoch: Epoch,
+        priority: Priority,
+        patience: Duration,
+        ctx: &mut Context<Self>,
+    ) {
+        let target = match self.target() {
+            Ok(target) => target,
+            Err(error) => {
+                let reason = error.to_string().into();
+                let bmc = "in driver_info".into();
+                self.answer_later(
+                    work,
+                    ticket,
+                    ReadError::Bmc(BmcError::Misconfigured { bmc, reason }),
+                    ctx,
+                );
+                return;
+            }
+        };
+        let endpoint = Endpoint::of(self.id, &target, self.shared.prefix);
+        self.bmc = Some(endpoint.bmc);
+        let deadline = self.shared.env.clock.now() + patience;
+        let job = Job {
+            node: self.id,
+            endpoint,
+            priority,
+            work,
+            deadline,
+            ticket,
+            epoch,
+        };
+        let reply_to = ctx.address().recipient::<BmcReport>();
+        if self
+            .shared
+            .submit
+            .try_send(Submit {
+                job,
+                target,
+                reply_to,
+            })
+            .is_err()
+        {
+            self.answer_later(work, ticket, ReadError::NoRoom, ctx);
+        }
+    }
+
+    /// Answers a question that never left, after the core's present step is done.
+    fn answer_later(&self, work: Work, ticket: Ticket, error: ReadError, ctx: &mut Context<Self>) {
+        ctx.run_later(Duration::ZERO, move |actor, ctx| {
+            let input = if work.is_write() {
+                Input::Acted {
+                    ticket,
+                    result: Err(error),
+                }
+            } else {
+                Input::Read {
+                    ticket,
+                    result: Err(error),
+                    rtt: Duration::ZERO,
+                }
+            };
+            actor.step(input, ctx);
+        });
+    }
+
+    /// The operator changed how the BMC is reached: old sessions end, and the auth breaker closes.
+    fn credentials_changed(&mut self) {
+        let old = self.target.take().and_then(Result::ok);
+        let Ok(target) = self.target() else { return };
+        let bmc = Endpoint::of(self.id, &target, self.shared.prefix).bmc;
+        if self
+            .shared
+            .credentials
+            .try_send(CredentialsChanged { bmc, old })
+            .is_err()
+        {
+            tracing::warn!(node = %self.id, "the sync pool was too busy to hear of changed credentials");
+        }
+    }
+
+    pub(super) fn forget_bmc(&mut self) {
+        let (Some(bmc), Some(Ok(target))) = (self.bmc.take(), self.target.take()) else {
+            return;
+        };
+        if self
+            .shared
+            .forget
+            .try_send(Forget {
+                bmc,
+                node: self.id,
+                target,
+            })
+            .is_err()
+        {
+            tracing::debug!(node = %self.id, "the sync pool was too busy to forget a BMC; its session will expire");
+        }
+    }
+
+    fn note(&self, note: &Note) {
+        let node = self.id;
+        match note {
+            Note::ReadFailed {
+                attempt,
+                attempts_max,
+                error,
+            } => {
+                tracing::warn!(%node, attempt, attempts_max, error = &**error, "power sync could not read the BMC");
+            }
+            Note::Forcing { actual, recorded } => {
+                tracing::warn!(%node, %actual, %recorded, "the machine is not in its recorded power state; forcing it");
+            }
+            Note::Recorded { actual, recorded } => {
+                tracing::warn!(%node, %actual, %recorded, "the machine is not in its recorded power state; recording it");
+            }
+            Note::FirstState { actual } => {
+                tracing::info!(%node, %actual, "the power state was read for the first time");
+            }
+            Note::Faulted { reason } => {
+                tracing::error!(%node, reason = &**reason, "power sync gave up; the node enters maintenance");
+            }
+            Note::Recovered { actual } => {
+                tracing::info!(%node, %actual, "the BMC answers again; the power fault is over");
+            }
+            Note::PowerDone { target, purpose } => {
+                tracing::info!(%node, power_state = %target, purpose, "the power change is done");
+            }
+            Note::PowerFailed { error } => {
+                tracing::warn!(%node, error = &**error, "the work failed")
+            }
+            Note::Moved { from, to } => {
+                tracing::info!(%node, %from, provision_state = %to, "the provision state moved");
+            }
+            Note::TookOver { purpose } => {
+                tracing::info!(%node, purpose, "taking over work that was left open");
+            }
+            Note::LateAnswer { ticket } => {
+                tracing::debug!(%node, %ticket, "a late answer was dropped")
+            }
+            Note::LeaseLost => tracing::warn!(%node, "a command was held back: the lease is over"),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What all actors of one conductor share: its ports, options, session and lease.
+
+use crate::sync_pool::{CredentialsChanged, Forget, Submit};
+use actix::Recipient;
+use baton_model::command::Session;
+use baton_model::env::{Env, Mono};
+use baton_model::ids::{ConductorId, Epoch, Incarnation, NodeId};
+use baton_model::node::core::Knobs;
+use baton_model::pool::BlockPrefix;
+use baton_model::port::cluster::{Proposer, Sessions};
+use baton_model::port::lease::LeaseCheck;
+use baton_model::state::StateView;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The lease of this conductor: until when it may act, and in which life. Read by every node core and, once more, where
+/// a packet leaves.
+pub struct Lease {
+    env: Env,
+    state: StateView,
+    me: ConductorId,
+    incarnation: AtomicU64,
+    until: AtomicU64,
+}
+
+impl Lease {
+    /// A lease that holds nothing yet.
+    #[must_use]
+    pub const fn new(env: Env, state: StateView, me: ConductorId) -> Self {
+        Self {
+            env,
+            state,
+            me,
+            incarnation: AtomicU64::new(0),
+            until: AtomicU64::new(0),
+        }
+    }
+
+    /// This conductor.
+    #[must_use]
+    pub const fn me(&self) -> ConductorId {
+        self.me
+    }
+
+    /// The present session.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        let incarnation = Incarnation(self.incarnation.load(Ordering::Acquire));
+        Session {
+            conductor: self.me,
+            incarnation,
+        }
+    }
+
+    /// Until when this conductor may act.
+    #[must_use]
+    pub fn until(&self) -> Mono {
+        Mono(self.until.load(Ordering::Acquire))
+    }
+
+    /// A new life begins.
+    pub fn begin(&self, incarnation: Incarnation) {
+        self.until.store(0, Ordering::Release);
+        self.incarnation.store(incarnation.0, Ordering::Release);
+    }
+
+    /// A renewal was granted.
+    pub fn extend(&self, until: Mono) {
+        self.until.fetch_max(until.0, Ordering::AcqRel);
+    }
+
+    /// The session is over; nothing more may be done.
+    pub fn end(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+}
+
+impl LeaseCheck for Lease {
+    fn may_write(&self, node: NodeId, epoch: Epoch) -> bool {
+        if self.env.clock.now() >= self.until() {
+            return false;
+        }
+        let session = self.session();
+        let state = self.state.read();
+        let holds = state.node(node).is_some_and(|record| {
+            record.epoch == epoch
+                && record.intent.as_ref().is_some_and(|intent| {
+                    intent.holder == session.conductor && intent.incarnation == session.incarnation
+                })
+        });
+        holds && state.is_live(session)
+    }
+}
+
+/// The ports and options that a node actor works with.
+pub struct Shared {
+    /// Time and chance.
+    pub env: Env,
+    /// The replicated state.
+    pub state: StateView,
+    /// How it is changed.
+    pub proposer: Arc<dyn Proposer>,
+    /// How this conductor stays alive.
+    pub sessions: Arc<dyn Sessions>,
+    /// This conductor's right to act.
+    pub lease: Arc<Lease>,
+    /// The name of this conductor.
+    pub host: Box<str>,
+    /// The sync pool.
+    pub submit: Recipient<Submit>,
+    /// The sync pool's ear for changed credentials.
+    pub credentials: Recipient<CredentialsChanged>,
+    /// The sync pool's ear for nodes that leave.
+    pub forget: Recipient<Forget>,
+    /// How addresses are grouped into blocks.
+    pub prefix: BlockPrefix,
+    knobs: RwLock<Arc<Knobs>>,
+}
+
+impl Shared {
+    /// Puts it together.
+    #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the composition root hands in each port once"
+    )]
+    pub const fn new(
+        env: Env,
+        state: StateView,
+        proposer: Arc<dyn Proposer>,
+        sessions: Arc<dyn Sessions>,
+        lease: Arc<Lease>,
+        host: Box<str>,
+        submit: Recipient<Submit>,
+        credentials: Recipient<CredentialsChanged>,
+        forget: Recipient<Forget>,
+        knobs: Arc<Knobs>,
+    ) -> Self {
+        Self {
+            env,
+            state,
+            proposer,
+            sessions,
+            lease,
+            host,
+            submit,
+            credentials,
+            forget,
+            prefix: BlockPrefix { v4: 24, v6: 64 },
+            knobs: RwLock::new(knobs),
+        }
+    }
+
+    /// The options as they are now.
+    #[must_use]
+    pub fn knobs(&self) -> Arc<Knobs> {
+        self.knobs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// New options, from a reload.
+    pub fn set_knobs(&self, knobs: Arc<Knobs>) {
+        *self.knobs.write().unwrap_or_else(PoisonError::into_inner) = knobs;
+    }
+}
