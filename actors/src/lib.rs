@@ -7,3 +7,5 @@ pub mod conductor;
 pub mod node;
 pub mod shared;
 pub mod sync_pool;
+#[cfg(feature = "testkit")]
+pub mod testkit;
