@@ -1,0 +1,45 @@
+//! `baton config check|show`: what a configuration means, before anything is started.
+
+use baton_config::{Config, Environment};
+use std::path::Path;
+
+/// All problems as the error; else a line that says so, and one for each option without effect.
+pub(crate) fn check(file: &Path) -> anyhow::Result<String> {
+    let config = Config::load(Some(file), &Environment::of_process())?;
+    let mut text = format!("{}: valid\n", file.display());
+    for warning in config.warnings() {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    Ok(text)
+}
+
+/// The effective configuration.
+pub(crate) fn show(file: Option<&Path>) -> anyhow::Result<String> {
+    Ok(Config::load(file, &Environment::of_process())?.show())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_checked_and_shown() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("baton.toml");
+        std::fs::write(&file, "[nova]\nusername = \"baton\"\n").expect("written");
+        let checked = check(&file).expect("valid");
+        assert!(
+            checked.contains(": valid\nwarning: `nova.username`"),
+            "{checked}"
+        );
+        assert!(
+            show(Some(&file))
+                .expect("valid")
+                .contains("username = \"baton\"")
+        );
+
+        std::fs::write(&file, "[nova]\nusrname = \"baton\"\n").expect("written");
+        let error = check(&file).expect_err("a slip").to_string();
+        assert!(error.contains("did you mean `username`?"), "{error}");
+    }
+}
