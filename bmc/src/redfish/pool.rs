@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 /// Places the clock hand moves per call. With two, every link is looked at once while half of them are called.
 const HAND_STEPS: usize = 2;
-/// Places the hand moves at most to make room for one more connection; beyond that the newcomer goes over the limit.
+/// Places the hand moves at most in search of somebody to make room; after that the first one it saw has to.
 const EVICTION_STEPS: usize = 256;
 
 /// How a BMC is logged in to, as far as that has been found out.
@@ -231,21 +231,25 @@ impl Pool {
         }
     }
 
-    /// Retires the first entry of the ring that nobody used since the hand was last there.
+    /// Retires the first entry of the ring that nobody used since the hand was last there; if all were used, the first.
     fn make_room(&self, table: &mut Table, retired: &mut Vec<Retired>) {
+        let mut spare = None;
         for _ in 0..EVICTION_STEPS.min(table.ring.len()) {
             let Some(entry) = table.ring.pop_front() else {
-                return;
+                break;
             };
             if entry.retired.load(Ordering::Acquire) {
                 continue;
             }
-            let second_chance = entry.used_since_hand.swap(false, Ordering::Relaxed);
-            if !second_chance {
+            if !entry.used_since_hand.swap(false, Ordering::Relaxed) {
                 retired.push(entry.retire(&mut table.entries));
                 return;
             }
+            spare.get_or_insert_with(|| Arc::clone(&entry));
             table.ring.push_back(entry);
+        }
+        if let Some(entry) = spare {
+            retired.push(entry.retire(&mut table.entries));
         }
     }
 
