@@ -2,6 +2,7 @@
 
 mod documents;
 mod errors;
+mod garbage;
 mod live;
 mod loading;
 
