@@ -9,3 +9,5 @@ pub mod client;
 pub mod ipmi;
 pub mod quirks;
 pub mod redfish;
+#[cfg(feature = "sim")]
+pub mod sim;
