@@ -116,19 +116,17 @@ async fn it_tells_who_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_password_is_refused_and_counted() {
+async fn a_wrong_password_is_refused() {
     let farm = farm(ADDRESSES).await;
     let at = farm.machine(0).unwrap().ipmi.unwrap();
-    for (suite, refused) in [("3", 1), ("17", 2)] {
-        let said = ipmitool(at, suite, "wrong", &["-R", "1", "power", "off"]).await;
+    for suite in ["3", "17"] {
+        let said = ipmitool(at, suite, "wrong", &["-v", "power", "off"]).await;
         assert!(!said.ok, "{said:?}");
         assert!(said.err.contains("RAKP 2 HMAC is invalid"), "{said:?}");
-        assert!(
-            farm.totals().logins_refused >= refused,
-            "{:?}",
-            farm.totals()
-        );
     }
+    // ipmitool 1.8.19 goes away without the RAKP 3 that would tell the BMC why, so no refusal is counted.
+    let totals = farm.totals();
+    assert_eq!((totals.logins, totals.power_commands), (0, 0));
     assert_eq!(farm.edges(), 0);
     farm.stop().await;
 }
