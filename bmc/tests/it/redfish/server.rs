@@ -1,6 +1,5 @@
 //! A small HTTP server whose every byte is up to the test. It records what it was asked.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -186,50 +185,45 @@ async fn serve(
     }
 }
 
-fn read_request<'a>(
-    io: &'a mut Pin<Box<dyn Io>>,
-    buffer: &'a mut Vec<u8>,
-) -> impl Future<Output = Option<Seen>> + 'a {
-    async move {
-        let mut chunk = [0_u8; 4096];
-        let head_end = loop {
-            if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at;
-            }
-            let read = io.read(&mut chunk).await.ok()?;
-            if read == 0 {
-                return None;
-            }
-            buffer.extend_from_slice(&chunk[..read]);
-        };
-        let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
-        buffer.drain(..head_end + 4);
-        let mut lines = head.split("\r\n");
-        let mut first = lines.next()?.split(' ');
-        let (method, path) = (first.next()?.to_owned(), first.next()?.to_owned());
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length: usize = headers
-            .iter()
-            .find(|(name, _)| name == "content-length")
-            .and_then(|(_, value)| value.parse().ok())
-            .unwrap_or(0);
-        while buffer.len() < length {
-            let read = io.read(&mut chunk).await.ok()?;
-            if read == 0 {
-                return None;
-            }
-            buffer.extend_from_slice(&chunk[..read]);
+async fn read_request(io: &mut Pin<Box<dyn Io>>, buffer: &mut Vec<u8>) -> Option<Seen> {
+    let mut chunk = [0_u8; 4096];
+    let head_end = loop {
+        if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at;
         }
-        let body = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        buffer.drain(..length);
-        Some(Seen {
-            method,
-            path,
-            headers,
-            body,
-        })
+        let read = io.read(&mut chunk).await.ok()?;
+        if read == 0 {
+            return None;
+        }
+        buffer.extend_from_slice(&chunk[..read]);
+    };
+    let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
+    buffer.drain(..head_end + 4);
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next()?.split(' ');
+    let (method, path) = (first.next()?.to_owned(), first.next()?.to_owned());
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length: usize = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0);
+    while buffer.len() < length {
+        let read = io.read(&mut chunk).await.ok()?;
+        if read == 0 {
+            return None;
+        }
+        buffer.extend_from_slice(&chunk[..read]);
     }
+    let body = String::from_utf8_lossy(&buffer[..length]).into_owned();
+    buffer.drain(..length);
+    Some(Seen {
+        method,
+        path,
+        headers,
+        body,
+    })
 }
