@@ -44,6 +44,8 @@ pub(super) struct Conversation<'a> {
     pub(super) attempts: &'a AtomicU32,
     /// The BMC has no session for us just now, and basic may stand in for this one turn.
     pub(super) basic_this_turn: bool,
+    /// The session that this turn's requests belong to: without it they are not sent at all.
+    pub(super) bound_to: Option<&'a str>,
 }
 
 impl Conversation<'_> {
@@ -69,6 +71,10 @@ impl Conversation<'_> {
                     let words = answer::error_words(&answer.body);
                     if Quirks::means_sessions_full(&words) {
                         return Err(self.busy(&answer));
+                    }
+                    if self.bound_to.is_some() {
+                        self.link.session = None;
+                        return Err(self.session_is_over());
                     }
                     if had_session && !logged_in_again {
                         // The session ended behind our back; the request was refused, so repeating it is safe.
@@ -331,6 +337,14 @@ impl Conversation<'_> {
             self.garbled(&self.words(answer))
         } else {
             self.declined(answer)
+        }
+    }
+
+    pub(super) fn session_is_over(&self) -> BmcError {
+        BmcError::Declined {
+            bmc: self.name(),
+            operation: self.operation,
+            reason: "the session that this command belongs to has ended".into(),
         }
     }
 

@@ -197,7 +197,7 @@ impl RedfishClient {
         .await
     }
 
-    /// Sends one power command; returns once the BMC took it.
+    /// Sends one power command; returns once the BMC took it. Logs in again if the session has ended meanwhile.
     ///
     /// # Errors
     /// See [`BmcError`].
@@ -205,6 +205,73 @@ impl RedfishClient {
         &self,
         target: &Arc<RedfishTarget>,
         action: PowerAction,
+        budget: Duration,
+    ) -> Result<(), BmcError> {
+        self.act(target, action, None, budget).await
+    }
+
+    /// Sends one power command on the session that [`Self::open_session`] named, and on no other: if somebody ended it,
+    /// the BMC refuses the command, and so does this call. This is the fence against a caller that wakes up late.
+    ///
+    /// # Errors
+    /// [`BmcError::Declined`] once the session is over; else see [`BmcError`].
+    pub async fn power_action_in_session(
+        &self,
+        target: &Arc<RedfishTarget>,
+        action: PowerAction,
+        session: &str,
+        budget: Duration,
+    ) -> Result<(), BmcError> {
+        self.act(target, action, Some(session), budget).await
+    }
+
+    /// Makes sure that a session is open and alive, and names it by its path; `None` where the BMC is used without one.
+    ///
+    /// # Errors
+    /// See [`BmcError`].
+    pub async fn open_session(
+        &self,
+        target: &Arc<RedfishTarget>,
+        budget: Duration,
+    ) -> Result<Option<Box<str>>, BmcError> {
+        let turn = Turn::new(target, "open session", budget);
+        turn.within(async {
+            let mut held = self.hold(target).await;
+            let result = turn.talk(&self.shared, &mut held).open_session().await;
+            self.release(held);
+            result
+        })
+        .await
+    }
+
+    /// Ends a session of the BMC by its path, whoever opened it. Whether the BMC still knew it; either way it is gone.
+    ///
+    /// # Errors
+    /// See [`BmcError`].
+    pub async fn close_session(
+        &self,
+        target: &Arc<RedfishTarget>,
+        session: &str,
+        budget: Duration,
+    ) -> Result<bool, BmcError> {
+        let turn = Turn::new(target, "close session", budget);
+        turn.within(async {
+            let mut held = self.hold(target).await;
+            let result = turn
+                .talk(&self.shared, &mut held)
+                .close_session(session)
+                .await;
+            self.release(held);
+            result
+        })
+        .await
+    }
+
+    async fn act(
+        &self,
+        target: &Arc<RedfishTarget>,
+        action: PowerAction,
+        session: Option<&str>,
         budget: Duration,
     ) -> Result<(), BmcError> {
         let operation = match action {
@@ -216,7 +283,10 @@ impl RedfishClient {
             PowerAction::SoftReset => "power soft reset",
             PowerAction::Nmi => "power diag",
         };
-        let turn = Turn::new(target, operation, budget);
+        let turn = Turn {
+            bound_to: session,
+            ..Turn::new(target, operation, budget)
+        };
         turn.within(async {
             let mut held = self.hold(target).await;
             let result = turn.talk(&self.shared, &mut held).act(action).await;
@@ -328,6 +398,8 @@ struct Turn<'a> {
     deadline: Instant,
     /// Connections tried.
     attempts: AtomicU32,
+    /// The session that the call belongs to.
+    bound_to: Option<&'a str>,
 }
 
 impl<'a> Turn<'a> {
@@ -338,6 +410,7 @@ impl<'a> Turn<'a> {
             budget,
             deadline: Instant::now() + budget,
             attempts: AtomicU32::new(0),
+            bound_to: None,
         }
     }
 
@@ -349,6 +422,7 @@ impl<'a> Turn<'a> {
             operation: self.operation,
             attempts: &self.attempts,
             basic_this_turn: false,
+            bound_to: self.bound_to,
         }
     }
 

@@ -15,9 +15,17 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use hyper::{Method, StatusCode, Uri};
 
+/// Every session's path has this in it (DSP0266 §Sessions), so that nothing else is ever deleted.
+const SESSIONS_SEGMENT: &str = "/Sessions/";
+
 impl Conversation<'_> {
     /// The header for the next request; logs in if there is no session yet.
     pub(super) async fn credentials(&mut self) -> Result<Credentials, BmcError> {
+        if let Some(session) = self.bound_to
+            && self.session_path() != Some(session)
+        {
+            return Err(self.session_is_over());
+        }
         if self.target.username.is_none() {
             return Ok(None);
         }
@@ -148,6 +156,34 @@ impl Conversation<'_> {
         }
         answer::link(&format!("{}SessionService/Sessions", self.target.root))
             .ok_or_else(|| self.misconfigured("redfish_address has an unusable path"))
+    }
+
+    /// The path of the open session.
+    fn session_path(&self) -> Option<&str> {
+        let session = self.link.session.as_ref()?;
+        session.location.as_ref().map(Uri::path)
+    }
+
+    /// Makes sure that a session is open and alive; its path, or `None` where the BMC is used without one.
+    pub(super) async fn open_session(&mut self) -> Result<Option<Box<str>>, BmcError> {
+        self.read_power().await?;
+        Ok(self.session_path().map(Box::from))
+    }
+
+    /// Ends somebody's session by its path. Whether the BMC still knew it; either way it is gone.
+    pub(super) async fn close_session(&mut self, session: &str) -> Result<bool, BmcError> {
+        let path = answer::link(session)
+            .filter(|path| path.path().contains(SESSIONS_SEGMENT))
+            .ok_or_else(|| self.misconfigured(&format!("{session} is no path of a session")))?;
+        let answer = self.request(&Method::DELETE, &path, None).await?;
+        if self.session_path() == Some(session) {
+            self.link.session = None;
+        }
+        match answer.status {
+            status if status.is_success() => Ok(true),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(false),
+            _ => Err(self.unexpected(&answer)),
+        }
     }
 
     /// Ends the session, if there is one. What the BMC says to that does not matter: it ends sessions by itself too.

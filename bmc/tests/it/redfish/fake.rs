@@ -81,7 +81,9 @@ impl FakeBmc {
         }
         if seen.method == "DELETE" {
             let id = path.rsplit('/').next().unwrap_or_default().to_owned();
-            state.sessions.remove(&id);
+            if !state.sessions.remove(&id) {
+                return error(404, "Base.1.8.ResourceMissingAtURI", "there is nothing");
+            }
             return answer(204, &[], "");
         }
         if path == "/redfish/v1/" {

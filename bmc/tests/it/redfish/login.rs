@@ -3,7 +3,7 @@
 use super::fake::FakeBmc;
 use super::server::{Server, answer};
 use super::{BUDGET, PASSWORD, client, target};
-use baton_model::port::bmc::{BmcError, PowerReading};
+use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
 use serde_json::json;
 use std::time::Duration;
 
@@ -257,4 +257,64 @@ async fn a_bmc_without_credentials_is_asked_without_any() {
         error.to_string().contains("redfish_username is not set"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_command_bound_to_a_session_dies_with_it() {
+    let bmc = FakeBmc::new();
+    let server = Server::plain(bmc.handler()).await;
+    let target = target(&server.origin, json!({}));
+    let (late, successor) = (client(), client());
+    let session = late
+        .open_session(&target, BUDGET)
+        .await
+        .expect("opened")
+        .expect("a session");
+    let act = async |action| {
+        late.power_action_in_session(&target, action, &session, BUDGET)
+            .await
+    };
+    assert_eq!(act(PowerAction::Off).await, Ok(()));
+    assert_eq!(
+        successor.close_session(&target, &session, BUDGET).await,
+        Ok(true)
+    );
+    assert_eq!(
+        successor.close_session(&target, &session, BUDGET).await,
+        Ok(false),
+        "it is gone"
+    );
+    for _ in 0..2 {
+        let error = act(PowerAction::On).await.expect_err("fenced");
+        assert!(matches!(error, BmcError::Declined { .. }), "{error}");
+    }
+    assert_eq!(bmc.state().resets, ["ForceOff"]);
+    // Reads, and commands that belong to no session, go on with a new one.
+    assert_eq!(
+        late.power_state(&target, BUDGET).await,
+        Ok(PowerReading::Off)
+    );
+    assert!(
+        act(PowerAction::On).await.is_err(),
+        "not on the new session either"
+    );
+    assert_eq!(
+        late.power_action(&target, PowerAction::On, BUDGET).await,
+        Ok(())
+    );
+}
+
+#[tokio::test]
+async fn only_sessions_can_be_ended() {
+    let bmc = FakeBmc::new();
+    let server = Server::plain(bmc.handler()).await;
+    let target = target(&server.origin, json!({}));
+    for odd in ["/redfish/v1/Systems/1", "", "https://h", "/Sessions/a b"] {
+        let result = client().close_session(&target, odd, BUDGET).await;
+        assert!(
+            matches!(result, Err(BmcError::Misconfigured { .. })),
+            "{odd}"
+        );
+    }
+    assert!(server.take_lines().is_empty());
 }
