@@ -1,0 +1,336 @@
+//! What this member answers to its peers.
+
+use crate::codec::peer::{Hello, NotDone, Purpose, Request, Response, Welcome};
+use crate::codec::raft::Blob;
+use crate::codec::state::encode_reply;
+use crate::membership;
+use crate::peer::Local;
+use crate::peer::server::{Answer, Caller};
+use crate::raft::network::Peers;
+use crate::raft::snapshot::Arriving;
+use crate::raft::types::{Member, Raft, RaftId};
+use baton_model::ids::{ConductorId, Incarnation};
+use baton_model::port::BoxFuture;
+use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::error::{LinearizableReadError, RaftError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a stranger's request may take when it is passed on to the leader.
+const ADMIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Takes requests about nodes from other conductors. What the bytes mean is agreed above this crate.
+pub trait CallHandler: Send + Sync {
+    /// Answers. Runs in a task of its own; the caller may have given up.
+    fn handle(&self, from: ConductorId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>>;
+}
+
+/// The answering side of a member.
+pub(crate) struct Answers {
+    pub(crate) local: Local,
+    pub(crate) raft: OnceLock<Raft>,
+    pub(crate) peers: Peers,
+    pub(crate) handler: OnceLock<Arc<dyn CallHandler>>,
+    /// Snapshots on their way here, by sender.
+    arriving: Mutex<BTreeMap<RaftId, Arriving>>,
+    /// The youngest life seen of each peer; an older one is a process that should be gone.
+    lives: Mutex<BTreeMap<RaftId, Incarnation>>,
+    /// Admissions one after another, so that each sees the id of the one before.
+    admitting: tokio::sync::Mutex<()>,
+}
+
+fn failed(error: impl ToString) -> Response {
+    Response::Failed(error.to_string())
+}
+
+impl Answers {
+    pub(crate) fn new(local: Local, peers: Peers) -> Self {
+        Self {
+            local,
+            raft: OnceLock::new(),
+            peers,
+            handler: OnceLock::new(),
+            arriving: Mutex::default(),
+            lives: Mutex::default(),
+            admitting: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Answers a request of this member's own to its leader, itself.
+    pub(crate) async fn answer_self(&self, request: Request) -> Response {
+        let caller = Caller {
+            id: self.local.id,
+            purpose: Purpose::Call,
+        };
+        self.respond(caller, request).await
+    }
+
+    async fn respond(&self, caller: Caller, request: Request) -> Response {
+        let Some(raft) = self.raft.get() else {
+            return failed("this conductor is starting");
+        };
+        let allowed = match request {
+            Request::Join(_) => true,
+            Request::Append(_)
+            | Request::Vote(_)
+            | Request::PreVote(_)
+            | Request::Transfer(_)
+            | Request::SnapshotBegin(_)
+            | Request::SnapshotPart { .. }
+            | Request::SnapshotEnd { .. }
+            | Request::Propose(_)
+            | Request::ReadIndex
+            | Request::Call(_)
+            | Request::Membership(_)
+            | Request::HandOver(_) => caller.purpose != Purpose::Join,
+        };
+        if !allowed {
+            return failed("a stranger may only ask to join");
+        }
+        match request {
+            Request::Append(append) => match append.try_into() {
+                Ok(append) => raft
+                    .append_entries(append)
+                    .await
+                    .map_or_else(failed, |done| Response::Append(done.into())),
+                Err(error) => failed(error),
+            },
+            Request::Vote(ask) => raft
+                .vote(ask.into())
+                .await
+                .map_or_else(failed, |voted| Response::Vote(voted.into())),
+            Request::PreVote(ask) => raft
+                .pre_vote(ask.into())
+                .await
+                .map_or_else(failed, |voted| Response::Vote(voted.into())),
+            Request::Transfer(transfer) => raft
+                .handle_transfer_leader(transfer.into())
+                .await
+                .map_or_else(failed, |done| Response::Transfer(done.into())),
+            Request::SnapshotBegin(head) => {
+                self.arriving().insert(caller.id, Arriving::new(head));
+                Response::SnapshotGoOn
+            }
+            Request::SnapshotPart {
+                transfer,
+                number,
+                records,
+            } => self.snapshot_part(caller.id, transfer, number, &records),
+            Request::SnapshotEnd {
+                transfer,
+                parts,
+                records,
+            } => {
+                self.snapshot_end(raft, caller.id, transfer, parts, records)
+                    .await
+            }
+            Request::Propose(bytes) => propose(raft, bytes).await,
+            Request::ReadIndex => match read_index(raft).await {
+                Ok(index) => Response::ReadIndex(index),
+                Err(not_done) => Response::NotDone(not_done),
+            },
+            Request::Call(body) => match self.handler.get() {
+                Some(handler) => {
+                    let from = ConductorId(caller.id);
+                    Response::Called(handler.handle(from, body.0.into()).await.into())
+                }
+                None => failed("this conductor is starting"),
+            },
+            Request::Membership(change) => changed(membership::change(raft, change).await),
+            Request::HandOver(to) => changed(hand_over(raft, to).await),
+            Request::Join(member) => self.admit(raft, caller, member).await,
+        }
+    }
+
+    fn arriving(&self) -> std::sync::MutexGuard<'_, BTreeMap<RaftId, Arriving>> {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot_part(
+        &self,
+        from: RaftId,
+        transfer: u64,
+        number: u64,
+        records: &[Blob],
+    ) -> Response {
+        let mut arriving = self.arriving();
+        match arriving.get_mut(&from) {
+            Some(snapshot) if snapshot.transfer() == transfer => {
+                match snapshot.part(number, records) {
+                    Ok(()) => Response::SnapshotGoOn,
+                    Err(reason) => {
+                        arriving.remove(&from);
+                        Response::Failed(reason)
+                    }
+                }
+            }
+            Some(_) | None => failed("that snapshot is not being sent; begin again"),
+        }
+    }
+
+    async fn snapshot_end(
+        &self,
+        raft: &Raft,
+        from: RaftId,
+        transfer: u64,
+        parts: u64,
+        records: u64,
+    ) -> Response {
+        let snapshot = self.arriving().remove(&from);
+        let Some(snapshot) = snapshot.filter(|snapshot| snapshot.transfer() == transfer) else {
+            return failed("that snapshot is not being sent; begin again");
+        };
+        match snapshot.finish(parts, records) {
+            Ok((head, snapshot)) => raft
+                .install_full_snapshot(head.vote.into(), snapshot)
+                .await
+                .map_or_else(failed, |done| Response::SnapshotInstalled(done.vote.into())),
+            Err(reason) => Response::Failed(reason),
+        }
+    }
+
+    async fn admit(&self, raft: &Raft, caller: Caller, member: Member) -> Response {
+        let _one_at_a_time = self.admitting.lock().await;
+        match membership::admit(raft, member.clone()).await {
+            Ok(id) => Response::Joined {
+                cluster: self.local.cluster,
+                id,
+            },
+            // Passed on once: a member that was itself asked by a member answers who leads.
+            Err(NotDone::NotLeader(Some(leader)))
+                if caller.purpose == Purpose::Join && leader != self.local.id =>
+            {
+                let Some(address) = address_of(raft, leader) else {
+                    return Response::NotDone(NotDone::NotLeader(Some(leader)));
+                };
+                self.peers
+                    .link(leader, &address, Purpose::Call)
+                    .ask(&Request::Join(member), ADMIT_LIMIT)
+                    .await
+                    .unwrap_or_else(failed)
+            }
+            Err(not_done) => Response::NotDone(not_done),
+        }
+    }
+}
+
+/// Where a member is found.
+pub(crate) fn address_of(raft: &Raft, id: RaftId) -> Option<String> {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    metrics
+        .membership_config
+        .get_node(&id)
+        .map(|member| member.address.clone())
+}
+
+fn changed(done: Result<u64, NotDone>) -> Response {
+    match done {
+        Ok(index) => Response::Changed(index),
+        Err(not_done) => Response::NotDone(not_done),
+    }
+}
+
+async fn propose(raft: &Raft, bytes: Blob) -> Response {
+    match raft.client_write(bytes).await {
+        Ok(written) => match written.data.as_ref().map(encode_reply) {
+            Some(Ok(reply)) => Response::Proposed {
+                index: written.log_id.index,
+                reply: reply.into(),
+            },
+            Some(Err(error)) => failed(error),
+            None => failed("a proposal was applied without a reply"),
+        },
+        Err(error) => Response::NotDone(membership::not_done(error)),
+    }
+}
+
+/// Up to where a reader must have applied to see everything committed before now; only the leader can tell.
+pub(crate) async fn read_index(raft: &Raft) -> Result<u64, NotDone> {
+    match raft.get_read_log_id(ReadPolicy::ReadIndex).await {
+        Ok((id, _)) => Ok(id.index()),
+        Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+            Err(NotDone::NotLeader(forward.leader_id))
+        }
+        Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+            Err(NotDone::NotLeader(None))
+        }
+        Err(RaftError::Fatal(fatal)) => Err(NotDone::Unknown(fatal.to_string())),
+    }
+}
+
+/// Asks the core to hand its office to `to`, as the leader. The answer does not wait for it.
+pub(crate) async fn hand_over(raft: &Raft, to: RaftId) -> Result<u64, NotDone> {
+    let (leader, me, votes, last) = {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let votes = metrics.membership_config.voter_ids().any(|id| id == to);
+        (
+            metrics.current_leader,
+            metrics.id,
+            votes,
+            metrics.last_log_index,
+        )
+    };
+    if leader != Some(me) {
+        return Err(NotDone::NotLeader(leader));
+    }
+    if !votes {
+        return Err(NotDone::Refused(format!("conductor {to} is no voter")));
+    }
+    raft.trigger()
+        .transfer_leader(to)
+        .await
+        .map_err(|fatal| NotDone::Unknown(fatal.to_string()))?;
+    Ok(last.unwrap_or(0))
+}
+
+impl Answer for Answers {
+    fn greet(&self, hello: &Hello) -> Welcome {
+        let refused = |reason: String| Welcome::Refused { reason };
+        if hello.purpose == Purpose::Join {
+            if hello.cluster != Uuid::nil() || hello.from != 0 {
+                return refused("a member of a cluster cannot join one".to_owned());
+            }
+        } else {
+            if hello.cluster != self.local.cluster {
+                return refused(format!(
+                    "this is cluster {}, the caller belongs to {}",
+                    self.local.cluster, hello.cluster
+                ));
+            }
+            if hello.to != self.local.id {
+                return refused(format!(
+                    "this is conductor {}, the caller wants {}",
+                    self.local.id, hello.to
+                ));
+            }
+            if hello.from == self.local.id || hello.from == 0 {
+                return refused(format!(
+                    "the caller says that it is conductor {}; two processes have one identity",
+                    hello.from
+                ));
+            }
+            let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+            let youngest = lives.entry(hello.from).or_insert(hello.incarnation);
+            if hello.incarnation < *youngest {
+                return refused(format!(
+                    "conductor {} was started again since; this is its older process",
+                    hello.from
+                ));
+            }
+            *youngest = hello.incarnation;
+        }
+        Welcome::Accepted {
+            conductor: self.local.id,
+            incarnation: self.local.incarnation,
+        }
+    }
+
+    fn answer(&self, caller: Caller, request: Request) -> BoxFuture<'_, Response> {
+        Box::pin(self.respond(caller, request))
+    }
+}

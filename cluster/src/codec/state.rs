@@ -1,0 +1,128 @@
+//! Commands, replies and the records of the replicated state as bytes.
+
+use super::raft::{LogIdRec, StoredMembershipRec};
+use super::{CodecError, Schema, decode, encode};
+use crate::raft::types::{LogId, StoredMembership};
+use baton_model::command::{Proposal, Reply};
+use baton_model::state::{Change, Stored};
+use serde::{Deserialize, Serialize};
+
+/// What the state tree says of itself. It is written in one batch with the records that it describes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StateMeta {
+    /// The last entry that the records include.
+    pub last_applied: Option<LogId>,
+    /// The membership as of that entry.
+    pub membership: StoredMembership,
+    /// Which generation of records is the valid one; an installed snapshot begins a new one.
+    pub generation: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateMetaRec {
+    last_applied: Option<LogIdRec>,
+    membership: StoredMembershipRec,
+    generation: u32,
+}
+
+/// The mark of the state tree as stored.
+///
+/// # Errors
+/// None that can happen; bincode's signature has one.
+pub fn encode_meta(meta: &StateMeta) -> Result<Vec<u8>, CodecError> {
+    encode(
+        Schema::STATE_META,
+        &StateMetaRec {
+            last_applied: meta.last_applied.map(Into::into),
+            membership: (&meta.membership).into(),
+            generation: meta.generation,
+        },
+    )
+}
+
+/// Reads the mark of the state tree.
+///
+/// # Errors
+/// Any [`CodecError`].
+pub fn decode_meta(bytes: &[u8]) -> Result<StateMeta, CodecError> {
+    let record: StateMetaRec = decode(Schema::STATE_META, bytes)?;
+    Ok(StateMeta {
+        last_applied: record.last_applied.map(Into::into),
+        membership: record.membership.try_into()?,
+        generation: record.generation,
+    })
+}
+
+/// A record of the state as stored.
+///
+/// # Errors
+/// [`CodecError::TooLarge`].
+pub fn encode_stored(record: &Stored) -> Result<Vec<u8>, CodecError> {
+    encode(Schema::STATE_RECORD, record)
+}
+
+/// Reads a record of the state.
+///
+/// # Errors
+/// Any [`CodecError`].
+pub fn decode_stored(bytes: &[u8]) -> Result<Stored, CodecError> {
+    decode(Schema::STATE_RECORD, bytes)
+}
+
+/// The bytes by which a record is found, after the generation.
+#[must_use]
+pub fn record_key(change: Change) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    match change {
+        Change::Node(id) => {
+            key.push(1);
+            key.extend_from_slice(id.0.as_bytes());
+        }
+        Change::Conductor(id) => {
+            key.push(2);
+            key.extend_from_slice(&id.0.to_be_bytes());
+        }
+        Change::Outbox(instance) => {
+            key.push(3);
+            key.extend_from_slice(instance.as_bytes());
+        }
+        Change::Reply(id, slot) => {
+            key.push(4);
+            key.extend_from_slice(&id.0.to_be_bytes());
+            key.extend_from_slice(&slot.to_be_bytes());
+        }
+    }
+    key
+}
+
+/// A proposal as it enters the log.
+///
+/// # Errors
+/// [`CodecError::TooLarge`].
+pub fn encode_proposal(proposal: &Proposal) -> Result<Vec<u8>, CodecError> {
+    encode(Schema::COMMAND, proposal)
+}
+
+/// Reads a proposal.
+///
+/// # Errors
+/// Any [`CodecError`].
+pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, CodecError> {
+    decode(Schema::COMMAND, bytes)
+}
+
+/// A reply as it travels back to the proposer.
+///
+/// # Errors
+/// None that can happen; bincode's signature has one.
+pub fn encode_reply(reply: &Reply) -> Result<Vec<u8>, CodecError> {
+    encode(Schema::REPLY, reply)
+}
+
+/// Reads a reply.
+///
+/// # Errors
+/// Any [`CodecError`].
+pub fn decode_reply(bytes: &[u8]) -> Result<Reply, CodecError> {
+    decode(Schema::REPLY, bytes)
+}

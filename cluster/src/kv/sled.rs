@@ -1,0 +1,289 @@
+//! The engine on sled 0.34.7, under the rules that make it safe. Each was found necessary by cutting the power.
+//!
+//! - `flush()` writes but does not fsync on Linux, so a second handle on the data file is synced after each flush.
+//! - Pages above a quarter of a segment become files that nothing syncs, so segments are 8 MiB, values are capped at
+//!   64 KiB by [`super::Chunked`], and the directory of such files must stay empty.
+//! - The segment size is fixed for the life of a store; it is written beside it and checked before opening.
+//! - Opening a damaged store may fail or panic; both mean damage. A batch is atomic within one tree only.
+//! - Nothing else flushes: sled's own timer is off and the one writer thread decides.
+
+use super::{Durability, Engine, KvError, Op, Tree, Visit};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// Sixteen times the default: a page, and with it a value, may then be 2 MiB before sled stops syncing it.
+const SEGMENT_SIZE: usize = 8 << 20;
+
+/// Measured: 56 to 70 MiB of resident memory in engine-only runs. The live data is in our own memory anyway.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// How many syncs pass between two looks at the directory that must stay empty. About a minute under light load.
+const BLOB_CHECK_EVERY: u32 = if cfg!(debug_assertions) { 1 } else { 1024 };
+
+/// What the `FORMAT` file of a store says.
+const FORMAT: &str = "baton-store 1\nengine sled 0.34\nsegment_size 8388608\n";
+const FORMAT_FILE: &str = "FORMAT";
+const BLOBS: &str = "blobs";
+
+/// Largest stored value: a piece and its count.
+const VALUE_MAX: usize = super::chunk::CHUNK_MAX + 2;
+
+/// A store in a directory.
+pub struct SledEngine {
+    dir: PathBuf,
+    db: ::sled::Db,
+    log: ::sled::Tree,
+    state: ::sled::Tree,
+    /// Our own handle on sled's data file, for the fsync that sled leaves out.
+    file: File,
+    until_blob_check: u32,
+}
+
+fn failed(attempt: &'static str) -> impl FnOnce(io::Error) -> KvError {
+    move |source| KvError::Io { attempt, source }
+}
+
+fn from_sled(attempt: &'static str) -> impl FnOnce(::sled::Error) -> KvError {
+    move |error| match error {
+        ::sled::Error::Io(source) => failed(attempt)(source),
+        ::sled::Error::Corruption { .. } => KvError::Damaged {
+            detail: format!("could not {attempt}: a page fails its checksum"),
+        },
+        ::sled::Error::CollectionNotFound(_)
+        | ::sled::Error::Unsupported(_)
+        | ::sled::Error::ReportableBug(_) => KvError::Damaged {
+            detail: format!("could not {attempt}: {error}"),
+        },
+    }
+}
+
+impl SledEngine {
+    /// Opens the store in `dir`, creating it if the directory is empty or not there.
+    ///
+    /// # Errors
+    /// [`KvError::Damaged`] if what is there cannot be opened, [`KvError::Busy`] if another process has it.
+    pub fn open(dir: &Path) -> Result<Self, KvError> {
+        prepare(dir)?;
+        let opened = catch_unwind(AssertUnwindSafe(|| open_trees(dir)));
+        let (db, log, state) = match opened {
+            Ok(Ok(trees)) => trees,
+            // sled waits for no lock and reports it as one more I/O error, in words only.
+            Ok(Err(::sled::Error::Io(error))) if error.to_string().contains("lock") => {
+                return Err(KvError::Busy);
+            }
+            // A torn or truncated file shows up as an I/O error too, such as an unexpected end.
+            Ok(Err(error)) => {
+                return Err(KvError::Damaged {
+                    detail: format!("it does not open: {error}"),
+                });
+            }
+            Err(panic) => {
+                return Err(KvError::Damaged {
+                    detail: format!("it does not open: {}", panic_text(panic.as_ref())),
+                });
+            }
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(dir.join("db"))
+            .map_err(failed("open its data file"))?;
+        let mut engine = Self {
+            dir: dir.to_owned(),
+            db,
+            log,
+            state,
+            file,
+            until_blob_check: 0,
+        };
+        engine.sync()?;
+        sync_dir(dir)?;
+        if let Some(parent) = dir.parent() {
+            sync_dir(parent)?;
+        }
+        Ok(engine)
+    }
+
+    const fn tree(&self, tree: Tree) -> &::sled::Tree {
+        match tree {
+            Tree::Log => &self.log,
+            Tree::State => &self.state,
+        }
+    }
+
+    /// Makes everything written so far durable.
+    fn sync(&mut self) -> Result<(), KvError> {
+        self.db.flush().map_err(from_sled("flush"))?;
+        self.file
+            .sync_data()
+            .map_err(failed("sync its data file"))?;
+        if self.until_blob_check == 0 {
+            self.until_blob_check = BLOB_CHECK_EVERY;
+            self.assert_no_blobs()?;
+        }
+        self.until_blob_check -= 1;
+        Ok(())
+    }
+
+    fn assert_no_blobs(&self) -> Result<(), KvError> {
+        let mut blobs = match fs::read_dir(self.dir.join(BLOBS)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed("list its directory of large pages")(error)),
+        };
+        if blobs.next().is_some() {
+            return Err(KvError::Rule {
+                detail: "a page became too large to be synced; its directory of large pages is not empty"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn write_inner(&mut self, ops: Vec<Op>, durability: Durability) -> Result<(), KvError> {
+        let mut batches = [::sled::Batch::default(), ::sled::Batch::default()];
+        let mut used = [false, false];
+        for op in ops {
+            let (tree, place) = match &op {
+                Op::Put { tree, .. } | Op::Remove { tree, .. } => match tree {
+                    Tree::Log => (*tree, 0),
+                    Tree::State => (*tree, 1),
+                },
+            };
+            used[place] = true;
+            match op {
+                Op::Put { key, value, .. } => {
+                    if value.len() > VALUE_MAX {
+                        return Err(KvError::Rule {
+                            detail: format!(
+                                "a value of {} bytes in the {tree:?} tree",
+                                value.len()
+                            ),
+                        });
+                    }
+                    batches[place].insert(key, value);
+                }
+                Op::Remove { key, .. } => batches[place].remove(key),
+            }
+        }
+        // The log first: the state on disk is never ahead of the log that it came from.
+        for ((tree, batch), used) in [Tree::Log, Tree::State].into_iter().zip(batches).zip(used) {
+            if used {
+                self.tree(tree)
+                    .apply_batch(batch)
+                    .map_err(from_sled("write a batch"))?;
+            }
+        }
+        match durability {
+            Durability::Synced => self.sync(),
+            Durability::Buffered => Ok(()),
+        }
+    }
+}
+
+type Trees = (::sled::Db, ::sled::Tree, ::sled::Tree);
+
+fn open_trees(dir: &Path) -> Result<Trees, ::sled::Error> {
+    let db = ::sled::Config::default()
+        .path(dir)
+        .mode(::sled::Mode::HighThroughput)
+        .cache_capacity(CACHE_BYTES)
+        .segment_size(SEGMENT_SIZE)
+        .flush_every_ms(None)
+        .open()?;
+    let log = db.open_tree("log")?;
+    let state = db.open_tree("state")?;
+    Ok((db, log, state))
+}
+
+/// Makes sure that `dir` exists and is of the format that this code reads.
+fn prepare(dir: &Path) -> Result<(), KvError> {
+    fs::create_dir_all(dir).map_err(failed("create its directory"))?;
+    let path = dir.join(FORMAT_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) if text == FORMAT => Ok(()),
+        Ok(text) => Err(KvError::Damaged {
+            detail: format!(
+                "its {FORMAT_FILE} file says `{}`",
+                text.escape_debug().take(80).collect::<String>()
+            ),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if dir.join("db").exists() {
+                return Err(KvError::Damaged {
+                    detail: format!("its {FORMAT_FILE} file is missing"),
+                });
+            }
+            let mut file = File::create(&path).map_err(failed("create its FORMAT file"))?;
+            file.write_all(FORMAT.as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(failed("write its FORMAT file"))?;
+            sync_dir(dir)
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(KvError::Damaged {
+            detail: format!("its {FORMAT_FILE} file is no text"),
+        }),
+        Err(error) => Err(failed("read its FORMAT file")(error)),
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), KvError> {
+    // The parent of a relative name of one part is the empty path, which means here.
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed("sync a directory"))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("the engine panicked")
+}
+
+/// sled also panics on damage that it meets late; that must reach the caller as damage.
+fn guarded<T>(attempt: impl FnOnce() -> Result<T, KvError>) -> Result<T, KvError> {
+    catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|panic| {
+        Err(KvError::Damaged {
+            detail: panic_text(panic.as_ref()).to_owned(),
+        })
+    })
+}
+
+impl Engine for SledEngine {
+    fn load(&mut self, tree: Tree, visit: &mut Visit<'_>) -> Result<(), KvError> {
+        let tree = self.tree(tree).clone();
+        guarded(move || {
+            for pair in &tree {
+                let (key, value) = pair.map_err(from_sled("read"))?;
+                visit(&key, &value)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, ops: Vec<Op>, durability: Durability) -> Result<(), KvError> {
+        guarded(|| self.write_inner(ops, durability))
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        // sled punches no holes: what the directory holds is what the disk holds.
+        fs::read_dir(&self.dir)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .filter_map(|entry| entry.metadata().ok())
+            .filter(fs::Metadata::is_file)
+            .map(|metadata| metadata.len())
+            .sum()
+    }
+}

@@ -1,0 +1,98 @@
+//! Streams between conductors, as a port: TCP in production, the simulator's network in simulation.
+
+use super::tls::Tls;
+use baton_model::port::BoxFuture;
+use std::io;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Both directions of a connection.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A boxed [`Stream`].
+pub type BoxStream = Box<dyn Stream>;
+
+/// Opens and accepts streams.
+pub trait Transport: Send + Sync {
+    /// Connects to `host:port`.
+    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>>;
+
+    /// Listens on `host:port`.
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+
+    /// Completes an accepted stream (the TLS handshake); runs in the connection's own task.
+    fn complete(&self, stream: BoxStream) -> BoxFuture<'_, io::Result<BoxStream>>;
+}
+
+/// Accepts streams.
+pub trait Listener: Send {
+    /// The next stream, and whence it comes, for logs.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxStream, String)>>;
+
+    /// The address listened on, with the port that the system chose if none was given.
+    ///
+    /// # Errors
+    /// The system's.
+    fn local_address(&self) -> io::Result<String>;
+}
+
+/// TCP, with mutual TLS if certificates are configured.
+#[derive(Default)]
+pub struct Tcp {
+    tls: Option<Tls>,
+}
+
+impl Tcp {
+    /// Plain TCP, or TLS over it.
+    #[must_use]
+    pub const fn new(tls: Option<Tls>) -> Self {
+        Self { tls }
+    }
+}
+
+impl Transport for Tcp {
+    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            // Raft's messages are small and waited for.
+            stream.set_nodelay(true)?;
+            match &self.tls {
+                None => Ok(Box::new(stream) as BoxStream),
+                Some(tls) => tls.connect(address, stream).await,
+            }
+        })
+    }
+
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = TcpListener::bind(address).await?;
+            Ok(Box::new(TcpAcceptor(listener)) as Box<dyn Listener>)
+        })
+    }
+
+    fn complete(&self, stream: BoxStream) -> BoxFuture<'_, io::Result<BoxStream>> {
+        Box::pin(async move {
+            match &self.tls {
+                None => Ok(stream),
+                Some(tls) => tls.accept(stream).await,
+            }
+        })
+    }
+}
+
+struct TcpAcceptor(TcpListener);
+
+impl Listener for TcpAcceptor {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxStream, String)>> {
+        Box::pin(async move {
+            let (stream, from) = self.0.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream) as BoxStream, from.to_string()))
+        })
+    }
+
+    fn local_address(&self) -> io::Result<String> {
+        self.0.local_addr().map(|address| address.to_string())
+    }
+}

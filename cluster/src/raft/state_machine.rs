@@ -1,0 +1,358 @@
+//! The replicated state: in memory for everybody, on disk incrementally.
+//!
+//! `apply` changes memory and notes which records it touched. The touched records go to the state tree together with
+//! the mark of the last applied entry, in one atomic batch, every [`DIRTY_MAX`] records and before every snapshot;
+//! until then the log holds what is needed to apply them again. The log is purged only behind that mark.
+
+use crate::codec::raft::Blob;
+use crate::codec::state::{
+    StateMeta, decode_meta, decode_proposal, decode_stored, encode_meta, encode_stored, record_key,
+};
+use crate::kv::writer::{FatalSender, Opening};
+use crate::kv::{KvError, Op, Store, Tree};
+use crate::raft::log_store::unreadable;
+use crate::raft::snapshot::{Image, Snapshot};
+use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
+use baton_model::apply::apply;
+use baton_model::command::{Proposal, Reply};
+use baton_model::ids::LogIndex;
+use baton_model::port::cluster::ChangeSink;
+use baton_model::state::{Change, ClusterState, StateView};
+use futures_util::{Stream, TryStreamExt};
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use std::collections::BTreeSet;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+const META_KEY: &[u8] = &[0x00];
+const RECORD_PREFIX: u8 = 0x01;
+
+/// Touched records that may wait for the disk. A batch of this size takes some 5 ms, and a restart applies at most
+/// about this many entries again.
+const DIRTY_MAX: usize = 256;
+
+/// Records in one batch of a snapshot's installation.
+const INSTALL_CHUNK: usize = 512;
+
+fn stored_key(generation: u32, change: Change) -> Vec<u8> {
+    let mut key = vec![RECORD_PREFIX];
+    key.extend_from_slice(&generation.to_be_bytes());
+    key.extend(record_key(change));
+    key
+}
+
+/// What was found in the state tree of a store.
+pub struct LoadedState {
+    meta: StateMeta,
+    state: ClusterState,
+}
+
+/// Reads the state tree, and removes what an interrupted installation left.
+///
+/// # Errors
+/// [`KvError::Damaged`] if a record is unreadable.
+pub fn load(opening: &mut Opening) -> Result<LoadedState, KvError> {
+    let mut meta: Option<StateMeta> = None;
+    let mut records = Vec::new();
+    let mut left_over = Vec::new();
+    // The mark's key is the smallest, so it comes first.
+    opening.load(Tree::State, &mut |key, value| {
+        match key {
+            [0x00] => meta = Some(decode_meta(value).map_err(unreadable)?),
+            [RECORD_PREFIX, g0, g1, g2, g3, ..] => {
+                let generation = u32::from_be_bytes([*g0, *g1, *g2, *g3]);
+                if meta
+                    .as_ref()
+                    .is_some_and(|meta| meta.generation == generation)
+                {
+                    records.push(decode_stored(value).map_err(unreadable)?);
+                } else {
+                    left_over.push(Op::Remove {
+                        tree: Tree::State,
+                        key: key.to_vec(),
+                    });
+                }
+            }
+            _ => {
+                return Err(KvError::Damaged {
+                    detail: "the state holds a key that is not baton's".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    })?;
+    opening.clean(left_over)?;
+    Ok(LoadedState {
+        meta: meta.unwrap_or_default(),
+        state: ClusterState::restore(records),
+    })
+}
+
+/// openraft's view of the replicated state.
+pub struct StateMachine {
+    view: StateView,
+    meta: StateMeta,
+    dirty: BTreeSet<Change>,
+    /// The mark on disk is behind.
+    behind: bool,
+    store: Store,
+    fatal: FatalSender,
+    sink: Arc<dyn ChangeSink>,
+    applied: watch::Sender<u64>,
+    current: Arc<Mutex<Option<Snapshot>>>,
+}
+
+impl StateMachine {
+    /// Begins with what was loaded. `sink` is told of every change.
+    #[must_use]
+    pub fn new(loaded: LoadedState, store: Store, sink: Arc<dyn ChangeSink>) -> Self {
+        let applied = loaded.meta.last_applied.map_or(0, |id| id.index);
+        Self {
+            view: StateView::new(loaded.state),
+            meta: loaded.meta,
+            dirty: BTreeSet::new(),
+            behind: false,
+            fatal: store.fatal(),
+            store,
+            sink,
+            applied: watch::Sender::new(applied),
+            current: Arc::default(),
+        }
+    }
+
+    /// The state for readers.
+    #[must_use]
+    pub fn view(&self) -> StateView {
+        self.view.clone()
+    }
+
+    /// Follows the index of the last applied entry.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Sends all touched records to the writer.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn persist(&mut self) -> io::Result<()> {
+        if !self.behind {
+            return Ok(());
+        }
+        let mut ops = Vec::with_capacity(self.dirty.len() + 1);
+        {
+            let state = self.view.read();
+            for change in std::mem::take(&mut self.dirty) {
+                let key = stored_key(self.meta.generation, change);
+                ops.push(match state.stored(change) {
+                    Some(record) => put(key, encode_stored(&record)?),
+                    None => remove(key),
+                });
+            }
+        }
+        ops.push(put(META_KEY.to_vec(), encode_meta(&self.meta)?));
+        self.behind = false;
+        self.store.write(ops).await
+    }
+
+    /// Applies one proposal. Replicas that disagree are worse than a conductor that is gone, so a panic ends it.
+    fn apply_one(&mut self, index: u64, bytes: &Blob) -> io::Result<Reply> {
+        let proposal: Proposal = decode_proposal(&bytes.0)?;
+        let index = LogIndex(index);
+        let name = proposal.command.name();
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            apply(&mut self.view.write(), index, proposal)
+        }));
+        let Ok(applied) = applied else {
+            tracing::error!(
+                log_index = index.0,
+                command = name,
+                "applying a log entry panicked; the process aborts, since replicas must not diverge"
+            );
+            std::process::abort();
+        };
+        self.sink.applied(index, &applied.changes);
+        self.dirty.extend(applied.changes);
+        Ok(applied.reply)
+    }
+
+    async fn apply_entry(
+        &mut self,
+        (entry, responder): EntryResponder<TypeConfig>,
+    ) -> io::Result<()> {
+        let reply = match &entry.payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Normal(bytes) => Some(self.apply_one(entry.log_id.index, bytes)?),
+            EntryPayload::Membership(membership) => {
+                self.meta.membership =
+                    StoredMembership::new(Some(entry.log_id), membership.clone());
+                None
+            }
+        };
+        self.meta.last_applied = Some(entry.log_id);
+        self.behind = true;
+        if self.dirty.len() >= DIRTY_MAX {
+            self.persist().await?;
+        }
+        self.applied.send_replace(entry.log_id.index);
+        if let Some(responder) = responder {
+            responder.send(reply);
+        }
+        Ok(())
+    }
+
+    fn image(&self) -> Snapshot {
+        Snapshot {
+            meta: SnapshotMeta {
+                last_log_id: self.meta.last_applied,
+                last_membership: self.meta.membership.clone(),
+            },
+            snapshot: Image(Arc::new(self.view.read().clone())),
+        }
+    }
+
+    async fn install(&mut self, meta: &SnapshotMeta, image: &Image) -> io::Result<()> {
+        let generation = self.meta.generation.wrapping_add(1);
+        let mut ops = Vec::with_capacity(INSTALL_CHUNK);
+        for record in image.0.all_stored() {
+            ops.push(put(
+                stored_key(generation, record.key()),
+                encode_stored(&record)?,
+            ));
+            if ops.len() >= INSTALL_CHUNK {
+                self.store.write(std::mem::take(&mut ops)).await?;
+            }
+        }
+        self.store.write(std::mem::take(&mut ops)).await?;
+        let old_generation = self.meta.generation;
+        self.meta = StateMeta {
+            last_applied: meta.last_log_id,
+            membership: meta.last_membership.clone(),
+            generation,
+        };
+        // This one small write is the moment of installation; before it the old records are the valid ones.
+        self.store
+            .write_durably(vec![put(META_KEY.to_vec(), encode_meta(&self.meta)?)])
+            .await?;
+        let new = ClusterState::clone(&image.0);
+        let old = std::mem::replace(&mut *self.view.write(), new);
+        for record in old.all_stored() {
+            ops.push(remove(stored_key(old_generation, record.key())));
+            if ops.len() >= INSTALL_CHUNK {
+                self.store.write(std::mem::take(&mut ops)).await?;
+            }
+        }
+        let gone = std::mem::take(&mut self.dirty);
+        ops.extend(
+            gone.into_iter()
+                .map(|change| remove(stored_key(old_generation, change))),
+        );
+        self.behind = false;
+        self.store.write(ops).await
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Snapshot>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Any failure here ends the process; say which.
+    fn noted<T>(&self, doing: &str, outcome: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &outcome {
+            self.fatal.report(format!("could not {doing}: {error}"));
+        }
+        outcome
+    }
+}
+
+fn put(key: Vec<u8>, value: Vec<u8>) -> Op {
+    Op::Put {
+        tree: Tree::State,
+        key,
+        value,
+    }
+}
+
+const fn remove(key: Vec<u8>) -> Op {
+    Op::Remove {
+        tree: Tree::State,
+        key,
+    }
+}
+
+/// A snapshot taken when the builder was asked for; building it is then only handing it out.
+pub struct Builder {
+    image: Snapshot,
+    current: Arc<Mutex<Option<Snapshot>>>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = Image;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        // A newer one may have been installed meanwhile.
+        if current
+            .as_ref()
+            .is_none_or(|current| current.meta.last_log_id <= self.image.meta.last_log_id)
+        {
+            *current = Some(self.image.clone());
+        }
+        Ok(self.image.clone())
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = Image;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok((self.meta.last_applied, self.meta.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(entry) = entries.try_next().await? {
+            let outcome = self.apply_entry(entry).await;
+            self.noted("apply a log entry", outcome)?;
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        // The log will be purged behind this snapshot, so what it covers goes to the writer before the purge does.
+        // A failure is published by the store itself and stops the purge too.
+        drop(self.persist().await);
+        Builder {
+            image: self.image(),
+            current: self.current.clone(),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: Image,
+    ) -> Result<(), io::Error> {
+        let outcome = self.install(meta, &snapshot).await;
+        self.noted("install a snapshot", outcome)?;
+        *self.current() = Some(Snapshot {
+            meta: meta.clone(),
+            snapshot,
+        });
+        let index = meta.last_log_id.map_or(0, |id| id.index);
+        self.sink.reset(LogIndex(index));
+        self.applied.send_replace(index);
+        tracing::info!(log_index = index, "installed a snapshot");
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        Ok(self.current().clone())
+    }
+}

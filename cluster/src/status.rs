@@ -1,0 +1,59 @@
+//! The cluster as one member sees it, for operators.
+
+use crate::handle::Cluster;
+use crate::raft::types::RaftId;
+use baton_model::ids::{ConductorId, LogIndex};
+use baton_model::port::cluster::{ClusterReport, ClusterStatus, MemberReport, MemberRole};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Instant as _, ServerState};
+
+impl ClusterStatus for Cluster {
+    fn report(&self) -> ClusterReport {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let role = |id: RaftId| {
+            if metrics.current_leader == Some(id) {
+                MemberRole::Leader
+            } else if !membership.voter_ids().any(|voter| voter == id) {
+                MemberRole::Learner
+            } else if id == metrics.id && metrics.state == ServerState::Candidate {
+                MemberRole::Candidate
+            } else {
+                MemberRole::Follower
+            }
+        };
+        let matched = |id: RaftId| {
+            if id == metrics.id {
+                return metrics.last_log_index.map(LogIndex);
+            }
+            let replication = metrics.replication.as_ref()?;
+            let log_id = replication.get(&id).copied().flatten()?;
+            Some(LogIndex(log_id.index))
+        };
+        let heard_ms = |id: RaftId| {
+            let heartbeat = metrics.heartbeat.as_ref()?;
+            let heard = heartbeat.get(&id).copied().flatten()?;
+            u64::try_from(heard.elapsed().as_millis()).ok()
+        };
+        ClusterReport {
+            me: ConductorId(metrics.id),
+            leader: metrics.current_leader.map(ConductorId),
+            term: metrics.current_term,
+            last_log: LogIndex(metrics.last_log_index.unwrap_or(0)),
+            applied: LogIndex(metrics.last_applied.map_or(0, |id| id.index)),
+            snapshot: metrics.snapshot.map(|id| LogIndex(id.index)),
+            members: membership
+                .nodes()
+                .map(|(id, member)| MemberReport {
+                    id: ConductorId(*id),
+                    address: member.address.as_str().into(),
+                    role: role(*id),
+                    matched: matched(*id),
+                    heard_ms: heard_ms(*id),
+                })
+                .collect(),
+            disk_bytes: Some(self.store().disk_bytes()),
+        }
+    }
+}

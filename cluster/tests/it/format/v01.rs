@@ -1,0 +1,98 @@
+//! Version 1 of every stored format. `BATON_WRITE_GOLDEN=1` writes files that are missing; it never changes one.
+
+use baton_cluster::codec::raft::{
+    decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
+};
+use baton_cluster::codec::state::{
+    StateMeta, decode_meta, decode_proposal, decode_reply, decode_stored, encode_meta,
+    encode_proposal, encode_reply, encode_stored,
+};
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use super::super::support::samples;
+
+fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/format/v01")
+        .join(format!("{name}.bin"));
+    if !path.exists() && std::env::var_os("BATON_WRITE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+    }
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The value still encodes to the frozen bytes, and the frozen bytes still decode to the value.
+fn frozen<T: PartialEq + Debug, E: Debug>(
+    name: &str,
+    value: &T,
+    bytes: Vec<u8>,
+    decode: impl Fn(&[u8]) -> Result<T, E>,
+) {
+    let golden = golden(name, &bytes);
+    assert_eq!(
+        decode(&golden).unwrap(),
+        *value,
+        "{name} is read differently"
+    );
+    assert!(golden == bytes, "{name} is written differently");
+}
+
+#[test]
+fn proposals() {
+    for (name, proposal) in samples::proposals() {
+        let bytes = encode_proposal(&proposal).unwrap();
+        frozen(
+            &format!("proposal-{name}"),
+            &proposal,
+            bytes,
+            decode_proposal,
+        );
+    }
+}
+
+#[test]
+fn replies() {
+    for (name, reply) in samples::replies() {
+        let bytes = encode_reply(&reply).unwrap();
+        frozen(&format!("reply-{name}"), &reply, bytes, decode_reply);
+    }
+}
+
+#[test]
+fn state_records() {
+    for (name, record) in samples::records() {
+        let bytes = encode_stored(&record).unwrap();
+        frozen(&format!("record-{name}"), &record, bytes, decode_stored);
+    }
+}
+
+#[test]
+fn raft_records() {
+    for (name, entry) in samples::entries() {
+        frozen(
+            &format!("entry-{name}"),
+            &entry,
+            encode_entry(&entry).unwrap(),
+            decode_entry,
+        );
+    }
+    let vote = samples::vote();
+    frozen("vote", &vote, encode_vote(vote).unwrap(), decode_vote);
+    for (name, id) in [("some", Some(samples::log_id(7))), ("none", None)] {
+        let bytes = encode_log_id(id).unwrap();
+        frozen(&format!("log-id-{name}"), &id, bytes, decode_log_id);
+    }
+    let meta = StateMeta {
+        last_applied: Some(samples::log_id(9)),
+        membership: samples::membership(),
+        generation: 3,
+    };
+    frozen(
+        "state-meta",
+        &meta,
+        encode_meta(&meta).unwrap(),
+        decode_meta,
+    );
+}
