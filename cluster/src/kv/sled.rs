@@ -6,10 +6,14 @@
 //! - The segment size is fixed for the life of a store; it is written beside it and checked before opening.
 //! - Opening a damaged store may fail or panic; both mean damage. A batch is atomic within one tree only.
 //! - Nothing else flushes: sled's own timer is off and the one writer thread decides.
+//! - A log-structured store takes a damaged or cut tail for writes that never happened. So every synced write carries
+//!   a count, and the newest count known to be durable is noted in a file beside the store, without a sync of its
+//!   own: a store that opens with a lower count has lost acknowledged writes.
 
 use super::{Durability, Engine, KvError, Op, Tree, Visit};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +30,9 @@ const BLOB_CHECK_EVERY: u32 = if cfg!(debug_assertions) { 1 } else { 1024 };
 const FORMAT: &str = "baton-store 1\nengine sled 0.34\nsegment_size 8388608\n";
 const FORMAT_FILE: &str = "FORMAT";
 const BLOBS: &str = "blobs";
+/// Holds the count of the newest write known to be durable, and its checksum.
+const MARK_FILE: &str = "MARK";
+const COUNT_KEY: &[u8] = b"count";
 
 /// Largest stored value: a piece and its count.
 const VALUE_MAX: usize = super::chunk::CHUNK_MAX + 2;
@@ -36,6 +43,10 @@ pub struct SledEngine {
     db: ::sled::Db,
     log: ::sled::Tree,
     state: ::sled::Tree,
+    count_tree: ::sled::Tree,
+    /// Synced writes so far.
+    count: u64,
+    mark: File,
     /// Our own handle on sled's data file, for the fsync that sled leaves out.
     file: File,
     until_blob_check: u32,
@@ -67,7 +78,7 @@ impl SledEngine {
     pub fn open(dir: &Path) -> Result<Self, KvError> {
         prepare(dir)?;
         let opened = catch_unwind(AssertUnwindSafe(|| open_trees(dir)));
-        let (db, log, state) = match opened {
+        let (db, log, state, count_tree) = match opened {
             Ok(Ok(trees)) => trees,
             // sled waits for no lock and reports it as one more I/O error, in words only.
             Ok(Err(::sled::Error::Io(error))) if error.to_string().contains("lock") => {
@@ -90,14 +101,23 @@ impl SledEngine {
             .write(true)
             .open(dir.join("db"))
             .map_err(failed("open its data file"))?;
+        let mark = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(dir.join(MARK_FILE))
+            .map_err(failed("open its MARK file"))?;
         let mut engine = Self {
             dir: dir.to_owned(),
             db,
             log,
             state,
+            count_tree,
+            count: 0,
+            mark,
             file,
             until_blob_check: 0,
         };
+        engine.check_mark()?;
         engine.sync()?;
         sync_dir(dir)?;
         if let Some(parent) = dir.parent() {
@@ -113,12 +133,51 @@ impl SledEngine {
         }
     }
 
+    /// Takes up the count, and compares it with the one that was noted.
+    fn check_mark(&mut self) -> Result<(), KvError> {
+        let stored = guarded(|| self.count_tree.get(COUNT_KEY).map_err(from_sled("read")))?;
+        self.count = match stored {
+            None => 0,
+            Some(bytes) => <[u8; 8]>::try_from(&*bytes)
+                .map(u64::from_be_bytes)
+                .map_err(|_| KvError::Damaged {
+                    detail: "its count of writes is unreadable".to_owned(),
+                })?,
+        };
+        let mut noted = [0; 12];
+        let read = self.mark.read_exact_at(&mut noted, 0);
+        let [a, b, c, d, e, f, g, h, crc @ ..] = noted;
+        let count = [a, b, c, d, e, f, g, h];
+        if read.is_err() || crc != crc32fast::hash(&count).to_be_bytes() {
+            return Err(KvError::Damaged {
+                detail: format!("its {MARK_FILE} file is unreadable"),
+            });
+        }
+        let noted = u64::from_be_bytes(count);
+        if self.count < noted {
+            return Err(KvError::Damaged {
+                detail: format!(
+                    "it holds {} synced writes, {noted} were made: its newest writes are lost",
+                    self.count
+                ),
+            });
+        }
+        Ok(())
+    }
+
     /// Makes everything written so far durable.
     fn sync(&mut self) -> Result<(), KvError> {
+        self.count += 1;
+        self.count_tree
+            .insert(COUNT_KEY, &self.count.to_be_bytes())
+            .map_err(from_sled("count a write"))?;
         self.db.flush().map_err(from_sled("flush"))?;
         self.file
             .sync_data()
             .map_err(failed("sync its data file"))?;
+        self.mark
+            .write_all_at(&mark(self.count), 0)
+            .map_err(failed("write its MARK file"))?;
         if self.until_blob_check == 0 {
             self.until_blob_check = BLOB_CHECK_EVERY;
             self.assert_no_blobs()?;
@@ -183,7 +242,16 @@ impl SledEngine {
     }
 }
 
-type Trees = (::sled::Db, ::sled::Tree, ::sled::Tree);
+/// The content of the mark file.
+fn mark(count: u64) -> [u8; 12] {
+    let count = count.to_be_bytes();
+    let mut content = [0; 12];
+    content[..8].copy_from_slice(&count);
+    content[8..].copy_from_slice(&crc32fast::hash(&count).to_be_bytes());
+    content
+}
+
+type Trees = (::sled::Db, ::sled::Tree, ::sled::Tree, ::sled::Tree);
 
 fn open_trees(dir: &Path) -> Result<Trees, ::sled::Error> {
     let db = ::sled::Config::default()
@@ -195,7 +263,8 @@ fn open_trees(dir: &Path) -> Result<Trees, ::sled::Error> {
         .open()?;
     let log = db.open_tree("log")?;
     let state = db.open_tree("state")?;
-    Ok((db, log, state))
+    let count = db.open_tree("count")?;
+    Ok((db, log, state, count))
 }
 
 /// Makes sure that `dir` exists and is of the format that this code reads.
@@ -216,6 +285,10 @@ fn prepare(dir: &Path) -> Result<(), KvError> {
                     detail: format!("its {FORMAT_FILE} file is missing"),
                 });
             }
+            // The format comes last: a directory that has one is complete.
+            File::create(dir.join(MARK_FILE))
+                .and_then(|mut file| file.write_all(&mark(0)).and_then(|()| file.sync_all()))
+                .map_err(failed("create its MARK file"))?;
             let mut file = File::create(&path).map_err(failed("create its FORMAT file"))?;
             file.write_all(FORMAT.as_bytes())
                 .and_then(|()| file.sync_all())
@@ -257,6 +330,14 @@ fn guarded<T>(attempt: impl FnOnce() -> Result<T, KvError>) -> Result<T, KvError
             detail: panic_text(panic.as_ref()).to_owned(),
         })
     })
+}
+
+/// A store that is closed notes its last count for good.
+impl Drop for SledEngine {
+    fn drop(&mut self) {
+        // If this fails the mark is older, which weakens the check and breaks nothing.
+        self.mark.sync_data().ok();
+    }
 }
 
 impl Engine for SledEngine {

@@ -75,7 +75,7 @@ async fn every_member_takes_proposals_and_sees_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_others_go_on_when_the_leader_is_gone_and_it_catches_up() {
-    let disks = [const { () }; 3].map(|()| MemDisk::default());
+    let disks = std::array::from_fn::<_, 3, _>(|_| MemDisk::default());
     let mut founders = Founders::start(3, memory(&disks), Compaction::default()).await;
     founders.get(1).propose(change(1)).await.unwrap();
     let leader = founders.leader().await;
@@ -92,7 +92,7 @@ async fn the_others_go_on_when_the_leader_is_gone_and_it_catches_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_majority_a_proposal_fails_and_is_never_called_safe_once_sent() {
-    let disks = [const { () }; 3].map(|()| MemDisk::default());
+    let disks = std::array::from_fn::<_, 3, _>(|_| MemDisk::default());
     let mut founders = Founders::start(3, memory(&disks), Compaction::default()).await;
     founders.get(1).propose(change(1)).await.unwrap();
     let leader = founders.leader().await;
@@ -116,7 +116,7 @@ async fn without_a_majority_a_proposal_fails_and_is_never_called_safe_once_sent(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leadership_moves_on_request_of_any_member() {
-    let disks = [const { () }; 3].map(|()| MemDisk::default());
+    let disks = std::array::from_fn::<_, 3, _>(|_| MemDisk::default());
     let founders = Founders::start(3, memory(&disks), Compaction::default()).await;
     let leader = founders.leader().await;
     let (to, asked) = (leader % 3 + 1, (leader + 1) % 3 + 1);
@@ -236,7 +236,8 @@ struct Echo(ConductorId);
 impl CallHandler for Echo {
     fn handle(&self, from: ConductorId, mut request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
         Box::pin(async move {
-            request.extend([self.0.0 as u8, from.0 as u8]);
+            request.extend(self.0.0.to_be_bytes());
+            request.extend(from.0.to_be_bytes());
             request
         })
     }
@@ -244,7 +245,7 @@ impl CallHandler for Echo {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_reach_the_peer_they_are_meant_for() {
-    let disks = [const { () }; 2].map(|()| MemDisk::default());
+    let disks = std::array::from_fn::<_, 2, _>(|_| MemDisk::default());
     let founders = Founders::start(2, memory(&disks), Compaction::default()).await;
     for (id, cluster) in &founders.running {
         cluster.on_call(Arc::new(Echo(ConductorId(*id))));
@@ -254,7 +255,12 @@ async fn calls_reach_the_peer_they_are_meant_for() {
         .get(1)
         .call(ConductorId(2), vec![42], DEADLINE)
         .await;
-    assert_eq!(answer, Ok(vec![42, 2, 1]));
+    let expected = [
+        vec![42],
+        2_u64.to_be_bytes().into(),
+        1_u64.to_be_bytes().into(),
+    ];
+    assert_eq!(answer, Ok(expected.concat()));
     let nobody = founders.get(1).call(ConductorId(7), vec![], DEADLINE).await;
     assert!(matches!(nobody, Err(CallError::NotSent { .. })));
     founders.stop_all().await;

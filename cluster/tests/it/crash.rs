@@ -18,7 +18,12 @@ async fn crash_child() {
     let Some(dir) = std::env::var_os(DATA).map(PathBuf::from) else {
         return; // not started by the test below
     };
-    let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
+    let first: u64 = std::env::var_os(FIRST)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     let cluster = single(Storage::Directory(dir)).await.unwrap();
     for n in first.. {
         // Several at a time, so that the kill falls into group commits, snapshots and purges.

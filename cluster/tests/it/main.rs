@@ -1,5 +1,10 @@
 //! The replicated core as a whole: openraft's storage suite, clusters over real sockets, crashes, damage, formats.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside the test functions that clippy exempts"
+)]
+
 mod clusters;
 mod crash;
 mod damage;

@@ -26,7 +26,7 @@ async fn a_power_cut_loses_nothing_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_of_all_members_at_once_loses_nothing_acknowledged() {
-    let disks = [const { () }; 3].map(|()| MemDisk::default());
+    let disks = std::array::from_fn::<_, 3, _>(|_| MemDisk::default());
     let compaction = Compaction {
         snapshot_every: 40,
         keep: 10,
