@@ -52,7 +52,6 @@ fn main() {
         "{:<34}{:>10}{:>12}{:>14}{:>12}",
         "", "RSS MiB", "answers/s", "farm CPU-s/s", "us/answer"
     );
-    std::thread::sleep(Duration::from_millis(500)); // lets the start settle before the idle figure
     farm.report("idle, fresh", 0, 1.0, 0.0);
     let length = Duration::from_secs(u64::from(seconds));
     if ipmi > 0 {

@@ -4,28 +4,26 @@
 //! Every route, with examples, is in `docs/bmc-sim.md`. Errors are `{"error": {"code", "message"}}` and say what was
 //! wrong and what is allowed.
 
+mod change;
+mod faults;
+mod query;
+mod read;
 mod select;
 mod view;
 
-use super::account::Account;
 use super::farm::Shared;
-use super::fault::{Fault, FaultKind};
-use super::journal::{Origin, Via};
-use super::switch::SwitchLimits;
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, RawQuery, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
-use baton_model::port::bmc::PowerAction;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use query::Query;
 use select::Selection;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -33,10 +31,6 @@ use tokio_util::task::TaskTracker;
 
 /// Largest request body: the widest of them, a list of every fault, is below 2 KiB.
 const BODY_MAX: usize = 64 * 1024;
-/// Default and largest page of lists. 1000 machines are about 600 KiB of JSON.
-const PAGE: u64 = 100;
-const PAGE_MAX: u64 = 1000;
-
 type Farm = State<Arc<Shared>>;
 type Outcome = Result<Response, Problem>;
 
@@ -125,26 +119,40 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/v1", get(index))
-        .route("/v1/machines", get(list))
-        .route("/v1/machines/{machine}", get(show))
-        .route("/v1/machines/{machine}/journal", get(journal))
-        .route("/v1/machines/{machine}/power", put(set_power))
+        .route("/v1/machines", get(read::list))
+        .route("/v1/machines/{machine}", get(read::show))
+        .route("/v1/machines/{machine}/journal", get(read::journal))
+        .route("/v1/machines/{machine}/power", put(change::set_power))
         .route(
             "/v1/machines/{machine}/faults",
-            put(set_faults).delete(clear_faults),
+            put(faults::set_faults).delete(faults::clear_faults),
         )
-        .route("/v1/machines/{machine}/sessions", delete(end_sessions))
-        .route("/v1/machines/{machine}/credentials", put(set_credentials))
-        .route("/v1/power", put(set_power_of))
-        .route("/v1/faults", put(set_faults_of).delete(clear_faults_of))
-        .route("/v1/credentials", put(set_credentials_of))
-        .route("/v1/edges", get(edges))
-        .route("/v1/counters", get(counters).delete(reset_counters))
+        .route(
+            "/v1/machines/{machine}/sessions",
+            delete(change::end_sessions),
+        )
+        .route(
+            "/v1/machines/{machine}/credentials",
+            put(change::set_credentials),
+        )
+        .route("/v1/power", put(change::set_power_of))
+        .route(
+            "/v1/faults",
+            put(faults::set_faults_of).delete(faults::clear_faults_of),
+        )
+        .route("/v1/credentials", put(change::set_credentials_of))
+        .route("/v1/edges", get(read::edges))
+        .route(
+            "/v1/counters",
+            get(read::counters).delete(read::reset_counters),
+        )
         .route(
             "/v1/switch",
-            get(show_switch).put(set_switch).delete(remove_switch),
+            get(change::show_switch)
+                .put(change::set_switch)
+                .delete(change::remove_switch),
         )
-        .route("/v1/ca", get(ca))
+        .route("/v1/ca", get(read::ca))
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
@@ -183,356 +191,7 @@ async fn index(State(farm): Farm) -> Outcome {
     }))
 }
 
-// --- Reading ------------------------------------------------------------------------------------
-
-async fn list(State(farm): Farm, RawQuery(query): RawQuery) -> Outcome {
-    let query = Query::parse(query.as_deref(), &["offset", "limit"])?;
-    let (offset, limit) = query.page()?;
-    let machines: Vec<_> = page(&farm, offset, limit)
-        .filter_map(|machine| view::summary(&farm, machine))
-        .collect();
-    ok(&json!({"total": farm.total(), "offset": offset, "machines": machines}))
-}
-
-async fn show(State(farm): Farm, Path(machine): Path<String>) -> Outcome {
-    let machine = number(&farm, &machine)?;
-    match view::details(&farm, machine) {
-        Some(body) => ok(&body),
-        None => Err(Problem::no_machine(&machine.to_string(), farm.total())),
-    }
-}
-
-async fn journal(
-    State(farm): Farm,
-    Path(machine): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Outcome {
-    let machine = number(&farm, &machine)?;
-    let after = Query::parse(query.as_deref(), &["after"])?.number("after", 0)?;
-    let body = with(&farm, machine, |bmc, now| {
-        let journal = bmc.core.machine.journal(now);
-        json!({
-            "machine": machine, "now_ms": now.0, "written": journal.written(),
-            "edges": journal.edges(), "commands": journal.commands(),
-            "entries": journal.after(after).map(view::entry).collect::<Vec<_>>(),
-        })
-    })?;
-    ok(&body)
-}
-
-async fn edges(State(farm): Farm, RawQuery(query): RawQuery) -> Outcome {
-    let query = Query::parse(query.as_deref(), &["offset", "limit"])?;
-    let (offset, limit) = query.page()?;
-    let mut all = Vec::new();
-    let mut ever = 0;
-    for machine in page(&farm, offset, limit) {
-        with(&farm, machine, |bmc, now| {
-            let journal = bmc.core.machine.journal(now);
-            ever += journal.edges();
-            all.extend(journal.kept_edges().map(|(entry, _)| {
-                let mut edge = view::entry(entry);
-                edge["machine"] = machine.into();
-                edge
-            }));
-        })?;
-    }
-    ok(&json!({
-        "total": farm.total(), "offset": offset, "now_ms": farm.now().0,
-        "ever": ever, "edges": all,
-    }))
-}
-
-async fn counters(State(farm): Farm) -> Outcome {
-    let (sum, edges, commands) = farm.totals();
-    ok(&json!({"machines": farm.total(), "now_ms": farm.now().0,
-        "edges": edges, "commands": commands, "counters": sum}))
-}
-
-async fn reset_counters(State(farm): Farm) -> Outcome {
-    for machine in 0..farm.total() {
-        with(&farm, machine, |bmc, _| {
-            bmc.core.counters = Default::default()
-        })?;
-    }
-    ok(&json!({"reset": farm.total()}))
-}
-
-async fn ca(State(farm): Farm) -> Outcome {
-    match farm.ca_pem() {
-        Some(pem) => Ok(pem.to_owned().into_response()),
-        None => Err(Problem {
-            status: StatusCode::NOT_FOUND,
-            code: "no-tls",
-            message: "this farm has no Redfish BMC that speaks TLS".into(),
-        }),
-    }
-}
-
-// --- Power --------------------------------------------------------------------------------------
-
-/// How the control endpoint changes power.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum How {
-    /// At once, telling nobody.
-    #[default]
-    BehindTheBack,
-    /// As a command, with the machine's delays.
-    Command,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Wanted {
-    On,
-    Off,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PowerBody {
-    state: Wanted,
-    #[serde(default)]
-    how: How,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PowerOfBody {
-    machines: String,
-    #[serde(default)]
-    fraction: Option<f64>,
-    state: Wanted,
-    #[serde(default)]
-    how: How,
-}
-
-fn change_power(farm: &Shared, machine: u32, state: Wanted, how: How) -> Result<(), Problem> {
-    let on = matches!(state, Wanted::On);
-    with(farm, machine, |bmc, now| match how {
-        How::BehindTheBack => bmc.force_power(now, on),
-        How::Command => {
-            let action = if on {
-                PowerAction::On
-            } else {
-                PowerAction::Off
-            };
-            let origin = Origin {
-                via: Via::Control,
-                ..Origin::BEHIND_THE_BACK
-            };
-            bmc.control(now, action, origin);
-        }
-    })
-}
-
-async fn set_power(State(farm): Farm, Path(machine): Path<String>, body: Bytes) -> Outcome {
-    let machine = number(&farm, &machine)?;
-    let PowerBody { state, how } = parse(&body)?;
-    change_power(&farm, machine, state, how)?;
-    match view::summary(&farm, machine) {
-        Some(body) => ok(&body),
-        None => Err(Problem::no_machine(&machine.to_string(), farm.total())),
-    }
-}
-
-async fn set_power_of(State(farm): Farm, body: Bytes) -> Outcome {
-    let body: PowerOfBody = parse(&body)?;
-    each(&farm, &body.machines, body.fraction, |machine| {
-        change_power(&farm, machine, body.state, body.how)
-    })
-}
-
-// --- Faults -------------------------------------------------------------------------------------
-
-/// One fault or a list of them.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<Value>),
-    One(Value),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SetFaultsBody {
-    machines: String,
-    #[serde(default)]
-    fraction: Option<f64>,
-    faults: OneOrMany,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClearFaultsBody {
-    machines: String,
-    #[serde(default)]
-    fraction: Option<f64>,
-    #[serde(default)]
-    kinds: Option<Vec<FaultKind>>,
-}
-
-/// Reads faults one by one, so that an error names the one it is in.
-fn read_faults(faults: OneOrMany) -> Result<Vec<Fault>, Problem> {
-    let values = match faults {
-        OneOrMany::Many(values) => values,
-        OneOrMany::One(value) => vec![value],
-    };
-    values
-        .into_iter()
-        .map(|value| {
-            let shown = value.to_string();
-            let fault: Fault = serde_json::from_value(value)
-                .map_err(|error| Problem::bad(format!("fault {shown}: {error}")))?;
-            fault
-                .check()
-                .map_err(|error| Problem::bad(error.to_string()))?;
-            Ok(fault)
-        })
-        .collect()
-}
-
-async fn set_faults(State(farm): Farm, Path(machine): Path<String>, body: Bytes) -> Outcome {
-    let machine = number(&farm, &machine)?;
-    let faults = read_faults(parse(&body)?)?;
-    let shown = with(&farm, machine, |bmc, now| {
-        for fault in faults {
-            bmc.inject(now, fault);
-        }
-        view::faults(bmc)
-    })?;
-    ok(&json!({"machine": machine, "faults": shown}))
-}
-
-async fn set_faults_of(State(farm): Farm, body: Bytes) -> Outcome {
-    let body: SetFaultsBody = parse(&body)?;
-    let faults = read_faults(body.faults)?;
-    each(&farm, &body.machines, body.fraction, |machine| {
-        with(&farm, machine, |bmc, now| {
-            for fault in &faults {
-                bmc.inject(now, *fault);
-            }
-        })
-    })
-}
-
-async fn clear_faults(
-    State(farm): Farm,
-    Path(machine): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Outcome {
-    let machine = number(&farm, &machine)?;
-    let query = Query::parse(query.as_deref(), &["kind"])?;
-    let kind = match query.0.get("kind") {
-        Some(kind) => Some(
-            serde_json::from_value::<FaultKind>(json!(kind))
-                .map_err(|error| Problem::bad(format!("`kind`: {error}")))?,
-        ),
-        None => None,
-    };
-    let shown = with(&farm, machine, |bmc, _| {
-        match kind {
-            Some(kind) => {
-                bmc.core.faults.clear(kind);
-            }
-            None => bmc.core.faults.clear_all(),
-        }
-        view::faults(bmc)
-    })?;
-    ok(&json!({"machine": machine, "faults": shown}))
-}
-
-async fn clear_faults_of(State(farm): Farm, body: Bytes) -> Outcome {
-    let body: ClearFaultsBody = if body.is_empty() {
-        ClearFaultsBody {
-            machines: "all".into(),
-            fraction: None,
-            kinds: None,
-        }
-    } else {
-        parse(&body)?
-    };
-    each(&farm, &body.machines, body.fraction, |machine| {
-        with(&farm, machine, |bmc, _| match &body.kinds {
-            Some(kinds) => {
-                for kind in kinds {
-                    bmc.core.faults.clear(*kind);
-                }
-            }
-            None => bmc.core.faults.clear_all(),
-        })
-    })
-}
-
-// --- Sessions and credentials -------------------------------------------------------------------
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CredentialsBody {
-    username: String,
-    password: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CredentialsOfBody {
-    machines: String,
-    #[serde(default)]
-    fraction: Option<f64>,
-    username: String,
-    password: String,
-}
-
-async fn end_sessions(State(farm): Farm, Path(machine): Path<String>) -> Outcome {
-    let machine = number(&farm, &machine)?;
-    with(&farm, machine, |bmc, _| bmc.end_sessions())?;
-    ok(&json!({"machine": machine, "sessions": []}))
-}
-
-async fn set_credentials(State(farm): Farm, Path(machine): Path<String>, body: Bytes) -> Outcome {
-    let machine = number(&farm, &machine)?;
-    let CredentialsBody { username, password } = parse(&body)?;
-    let accounts: Arc<[Account]> = [Account::administrator(&username, &password)].into();
-    with(&farm, machine, |bmc, _| bmc.set_accounts(accounts))?;
-    ok(&json!({"machine": machine, "username": username}))
-}
-
-async fn set_credentials_of(State(farm): Farm, body: Bytes) -> Outcome {
-    let body: CredentialsOfBody = parse(&body)?;
-    let accounts: Arc<[Account]> = [Account::administrator(&body.username, &body.password)].into();
-    each(&farm, &body.machines, body.fraction, |machine| {
-        with(&farm, machine, |bmc, _| {
-            bmc.set_accounts(Arc::clone(&accounts));
-        })
-    })
-}
-
-// --- The switch ---------------------------------------------------------------------------------
-
-async fn show_switch(State(farm): Farm) -> Outcome {
-    match farm.switch() {
-        Some((limits, passed, lost)) => {
-            ok(&json!({"limits": limits, "passed": passed, "lost": lost}))
-        }
-        None => ok(&json!({"limits": null})),
-    }
-}
-
-async fn set_switch(State(farm): Farm, body: Bytes) -> Outcome {
-    let limits: SwitchLimits = parse(&body)?;
-    if limits.packets_per_s == 0 {
-        return Err(Problem::bad("`packets_per_s` must be at least 1"));
-    }
-    farm.set_switch(Some(limits));
-    ok(&json!({"limits": limits, "passed": 0, "lost": 0}))
-}
-
-async fn remove_switch(State(farm): Farm) -> Outcome {
-    farm.set_switch(None);
-    ok(&json!({"limits": null}))
-}
-
-// --- Helpers ------------------------------------------------------------------------------------
+// --- Helpers of the routes ---------------------------------------------------------------------
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::bad(format!("the body: {error}")))
@@ -586,47 +245,4 @@ fn each(
         )));
     }
     ok(&json!({"machines": chosen}))
-}
-
-/// A query string of known keys.
-struct Query(BTreeMap<String, String>);
-
-impl Query {
-    fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
-        let mut found = BTreeMap::new();
-        for part in query
-            .unwrap_or("")
-            .split('&')
-            .filter(|part| !part.is_empty())
-        {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            if !known.contains(&key) {
-                return Err(Problem::bad(format!(
-                    "unknown query key `{key}`; known: {}",
-                    known.join(", ")
-                )));
-            }
-            found.insert(key.to_owned(), value.to_owned());
-        }
-        Ok(Self(found))
-    }
-
-    fn number(&self, key: &str, default: u64) -> Result<u64, Problem> {
-        match self.0.get(key) {
-            None => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| Problem::bad(format!("`{key}` must be a whole number, not `{text}`"))),
-        }
-    }
-
-    fn page(&self) -> Result<(u64, u64), Problem> {
-        let limit = self.number("limit", PAGE)?;
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(Problem::bad(format!(
-                "`limit` must be between 1 and {PAGE_MAX}"
-            )));
-        }
-        Ok((self.number("offset", 0)?, limit))
-    }
 }

@@ -7,26 +7,29 @@
 pub mod boot;
 pub mod message;
 pub mod personality;
+mod resource;
 pub mod session;
+mod system;
 #[cfg(test)]
 mod tests;
 
 use super::core::Core;
 use super::fault::FaultKind;
-use super::journal::{Origin, Outcome, Via};
+use super::journal::{Origin, Via};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use baton_model::env::Mono;
-use baton_model::port::bmc::{PowerAction, PowerReading};
 use boot::Boot;
 use hyper::Method;
 use message::{Answer, Request};
+use resource::{
+    chassis, collection, manager, only_get, service_root, session_body, session_path, versions,
+};
 use serde_json::{Value, json};
 use session::Sessions;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use uuid::Uuid;
+use system::reset;
 
 /// The service root.
 const ROOT: &str = "/redfish/v1";
@@ -261,201 +264,6 @@ impl RedfishFace {
             }
         }
     }
-
-    // --- The system -----------------------------------------------------------------------------
-
-    fn system(&mut self, core: &mut Core, now: Mono, request: &Request<'_>) -> Answer {
-        match *request.method {
-            Method::GET | Method::HEAD => self.show_system(core, now, request),
-            Method::PATCH => {
-                let etag = self.etag(core, now);
-                if let Some(wanted) = request.if_match
-                    && wanted != "*"
-                    && !wanted.is_empty()
-                    && wanted != etag
-                {
-                    return Answer::complain(
-                        412,
-                        "Base.1.8.PreconditionFailed",
-                        "The ETag supplied did not match the ETag required to change this resource.",
-                    );
-                }
-                match self.boot.patched(request.body) {
-                    Ok(boot) => {
-                        self.boot = boot;
-                        self.boot_version = self.boot_version.wrapping_add(1);
-                        Answer {
-                            etag: Some(self.etag(core, now)),
-                            ..Answer::empty(204)
-                        }
-                    }
-                    Err(answer) => *answer,
-                }
-            }
-            _ => Answer::method_not_allowed("GET, HEAD, PATCH"),
-        }
-    }
-
-    /// Changes with whatever `GET` shows: the power claim and the boot override.
-    fn etag(&self, core: &mut Core, now: Mono) -> String {
-        let power = match core.faults.claim(now) {
-            Some(claim) => claim,
-            None => core.machine.power(now),
-        };
-        let weak = if core.personality.etag_weak { "W/" } else { "" };
-        let number = match power {
-            PowerReading::On => 1,
-            PowerReading::Off => 2,
-            PowerReading::PoweringOn => 3,
-            PowerReading::PoweringOff => 4,
-            PowerReading::Unknown => 5,
-        };
-        format!("{weak}\"{:x}-{number}\"", self.boot_version)
-    }
-
-    fn show_system(&self, core: &mut Core, now: Mono, request: &Request<'_>) -> Answer {
-        let etag = self.etag(core, now);
-        let power = core.reported(now);
-        if request.if_none_match == Some(etag.as_str()) {
-            return Answer {
-                etag: Some(etag),
-                ..Answer::empty(304)
-            };
-        }
-        let mut out = String::with_capacity(SYSTEM_BYTES);
-        let written = write_system(&mut out, core, request.prefix, power, self.boot, &etag);
-        debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        Answer {
-            etag: Some(etag),
-            ..Answer::ok(out.into_bytes())
-        }
-    }
-}
-
-/// A little more than the longest system body, so that it is written without growing.
-const SYSTEM_BYTES: usize = 1536;
-
-/// Writes the system by hand: it is the one body that is asked for thousands of times a second. Every value written
-/// is ours and needs no JSON escape.
-fn write_system(
-    out: &mut String,
-    core: &Core,
-    prefix: &str,
-    power: PowerReading,
-    boot: Boot,
-    etag: &str,
-) -> std::fmt::Result {
-    let p = core.personality;
-    let number = core.number;
-    let state = match power {
-        PowerReading::On => "\"On\"",
-        PowerReading::Off => "\"Off\"",
-        PowerReading::PoweringOn => "\"PoweringOn\"",
-        PowerReading::PoweringOff => "\"PoweringOff\"",
-        PowerReading::Unknown => "null",
-    };
-    out.push_str(r##"{"@odata.type":"#ComputerSystem.v1_13_0.ComputerSystem","@odata.id":""##);
-    write!(
-        out,
-        "{prefix}{ROOT}/Systems/{}\",\"@odata.etag\":\"",
-        p.system
-    )?;
-    for c in etag.chars() {
-        if c == '"' {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    write!(
-        out,
-        r#"","Id":"{}","Name":"System","SystemType":"Physical","Manufacturer":"{}","Model":"{}","#,
-        p.system, p.vendor, p.model
-    )?;
-    write!(
-        out,
-        r#""SerialNumber":"SIM{number:07}","UUID":"{}","HostName":"sim-{number:05}","PowerState":{state},"#,
-        Uuid::from_bytes(core.guid())
-    )?;
-    out.push_str(r#""Status":{"State":"Enabled","Health":"OK","HealthRollup":"OK"},"#);
-    write!(
-        out,
-        r#""Boot":{{"BootSourceOverrideTarget":"{}","BootSourceOverrideEnabled":"{}","BootSourceOverrideMode":"{}","BootSourceOverrideTarget@Redfish.AllowableValues":["#,
-        boot.target, boot.enabled, boot.mode
-    )?;
-    write_list(out, boot::TARGETS);
-    out.push_str(
-        r##"]},"ProcessorSummary":{"Count":2},"MemorySummary":{"TotalSystemMemoryGiB":64},"Actions":{"#ComputerSystem.Reset":{"##,
-    );
-    write!(
-        out,
-        r#""target":"{prefix}{ROOT}/Systems/{}/Actions/ComputerSystem.Reset","ResetType@Redfish.AllowableValues":["#,
-        p.system
-    )?;
-    write_list(out, p.resets);
-    write!(
-        out,
-        r#"]}}}},"Links":{{"Chassis":[{{"@odata.id":"{prefix}{ROOT}/Chassis/{}"}}],"ManagedBy":[{{"@odata.id":"{prefix}{ROOT}/Managers/{}"}}]}}}}"#,
-        p.chassis, p.manager
-    )
-}
-
-fn write_list(out: &mut String, list: &[&str]) {
-    for (i, item) in list.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        out.push('"');
-        out.push_str(item);
-        out.push('"');
-    }
-}
-
-// --- Reset --------------------------------------------------------------------------------------
-
-fn reset(core: &mut Core, now: Mono, request: &Request<'_>, caller: Caller) -> Answer {
-    if request.method != Method::POST {
-        return Answer::method_not_allowed("POST");
-    }
-    let body: Value = serde_json::from_slice(request.body).unwrap_or(Value::Null);
-    let Some(wanted) = body.get("ResetType").and_then(Value::as_str) else {
-        return Answer::complain(
-            400,
-            "Base.1.8.ActionParameterMissing",
-            "The action ComputerSystem.Reset requires the parameter ResetType to be present in the request body.",
-        );
-    };
-    let known = core.personality.resets.contains(&wanted);
-    let action = match (known, wanted) {
-        (true, "On" | "ForceOn") => PowerAction::On,
-        (true, "ForceOff") => PowerAction::Off,
-        (true, "GracefulShutdown") => PowerAction::SoftOff,
-        (true, "ForceRestart") => PowerAction::Reset,
-        (true, "GracefulRestart") => PowerAction::SoftReset,
-        (true, "PowerCycle") => PowerAction::Cycle,
-        (true, "Nmi") => PowerAction::Nmi,
-        (true, "PushPowerButton") if core.machine.is_on(now) => PowerAction::SoftOff,
-        (true, "PushPowerButton") => PowerAction::On,
-        _unknown => {
-            return Answer::complain(
-                400,
-                "Base.1.8.ActionParameterNotSupported",
-                &format!("The parameter ResetType with the value {wanted} is not supported."),
-            );
-        }
-    };
-    match core.command(now, action, caller.into()) {
-        Outcome::Started | Outcome::Ignored => Answer::empty(204),
-        Outcome::AlreadyThere => core
-            .personality
-            .already
-            .map_or_else(|| Answer::empty(204), Answer::from),
-        Outcome::NeedsPower => Answer::vendor(core.personality.needs_power),
-        Outcome::Refused => Answer::complain(
-            400,
-            "Base.1.8.ActionNotSupported",
-            "The operating system does not take part in a graceful shutdown.",
-        ),
-    }
 }
 
 // --- Credentials --------------------------------------------------------------------------------
@@ -486,88 +294,4 @@ fn locked() -> Answer {
         "Base.1.8.ResourceAtUriUnauthorized",
         "While accessing the resource, the service received an authorization error: the account is locked after too many failed logins.",
     )
-}
-
-// --- Small bodies -------------------------------------------------------------------------------
-
-fn only_get(request: &Request<'_>, body: impl FnOnce() -> Value) -> Answer {
-    if request.method == Method::GET || request.method == Method::HEAD {
-        Answer::ok(body().to_string().into_bytes())
-    } else {
-        Answer::method_not_allowed("GET, HEAD")
-    }
-}
-
-fn versions(request: &Request<'_>) -> Answer {
-    only_get(
-        request,
-        || json!({"v1": format!("{}{ROOT}/", request.prefix)}),
-    )
-}
-
-fn service_root(core: &Core, prefix: &str) -> Value {
-    let at = |tail: &str| json!({"@odata.id": format!("{prefix}{ROOT}{tail}")});
-    json!({
-        "@odata.id": format!("{prefix}{ROOT}/"),
-        "@odata.type": "#ServiceRoot.v1_9_0.ServiceRoot",
-        "Id": "RootService", "Name": "Root Service", "RedfishVersion": "1.15.0",
-        "Vendor": core.personality.vendor, "Product": core.personality.model,
-        "UUID": Uuid::from_bytes(core.guid()).to_string(),
-        "Systems": at("/Systems"), "Managers": at("/Managers"), "Chassis": at("/Chassis"),
-        "SessionService": at("/SessionService"),
-        "Links": {"Sessions": at("/SessionService/Sessions")},
-    })
-}
-
-fn collection(prefix: &str, kind: &str, place: &str, id: &str) -> Value {
-    json!({
-        "@odata.id": format!("{prefix}{ROOT}/{place}"),
-        "@odata.type": format!("#{kind}Collection.{kind}Collection"),
-        "Name": format!("{kind} Collection"),
-        "Members@odata.count": 1,
-        "Members": [{"@odata.id": format!("{prefix}{ROOT}/{place}/{id}")}],
-    })
-}
-
-fn manager(core: &Core, prefix: &str) -> Value {
-    let p = core.personality;
-    json!({
-        "@odata.id": format!("{prefix}{ROOT}/Managers/{}", p.manager),
-        "@odata.type": "#Manager.v1_11_0.Manager",
-        "Id": p.manager, "Name": "Manager", "ManagerType": "BMC",
-        "Manufacturer": p.vendor, "Model": p.model, "FirmwareVersion": p.firmware,
-        "PowerState": "On", "Status": {"State": "Enabled", "Health": "OK"},
-        "Links": {"ManagerForServers": [{"@odata.id": format!("{prefix}{ROOT}/Systems/{}", p.system)}]},
-    })
-}
-
-fn chassis(core: &Core, prefix: &str, power: PowerReading) -> Value {
-    let p = core.personality;
-    let state = match power {
-        PowerReading::On => json!("On"),
-        PowerReading::Off => json!("Off"),
-        PowerReading::PoweringOn => json!("PoweringOn"),
-        PowerReading::PoweringOff => json!("PoweringOff"),
-        PowerReading::Unknown => Value::Null,
-    };
-    json!({
-        "@odata.id": format!("{prefix}{ROOT}/Chassis/{}", p.chassis),
-        "@odata.type": "#Chassis.v1_15_0.Chassis",
-        "Id": p.chassis, "Name": "Chassis", "ChassisType": "RackMount",
-        "Manufacturer": p.vendor, "Model": p.model, "PowerState": state,
-        "Status": {"State": "Enabled", "Health": "OK"},
-        "Links": {"ComputerSystems": [{"@odata.id": format!("{prefix}{ROOT}/Systems/{}", p.system)}]},
-    })
-}
-
-fn session_path(prefix: &str, id: u32) -> String {
-    format!("{prefix}{ROOT}/SessionService/Sessions/{id}")
-}
-
-fn session_body(prefix: &str, id: u32, user: &str) -> Value {
-    json!({
-        "@odata.id": session_path(prefix, id),
-        "@odata.type": "#Session.v1_3_0.Session",
-        "Id": id.to_string(), "Name": "User Session", "UserName": user,
-    })
 }
