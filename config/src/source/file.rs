@@ -38,14 +38,7 @@ pub(crate) fn parse(file: &str, text: &str) -> (Vec<Given>, Vec<Problem>) {
     let lines = Lines { file, text };
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let problems = errors.iter().map(|error| Problem::Syntax {
-            place: error.span().map_or_else(
-                || Place::File(file.to_owned()),
-                |span| lines.place(span.start),
-            ),
-            reason: hinted(error.message()),
-        });
-        return (Vec::new(), problems.collect());
+        return (Vec::new(), lines.syntax(&errors));
     }
     let mut given = Vec::new();
     let mut problems = Vec::new();
@@ -108,13 +101,17 @@ fn raw(value: &Spanned<DeValue<'_>>) -> Option<Raw> {
     })
 }
 
-/// Who comes from oslo.config forgets the quotes; say so where the parser cannot know.
+/// Who comes from oslo.config forgets quotes and brackets; say so where the parser cannot know.
 fn hinted(message: &str) -> String {
-    if message.contains("string values must be quoted") || message.contains("invalid") {
-        format!("{message} (in TOML a text stands in quotes and a list in brackets)")
+    let bare_value = ["quoted", "invalid", "unexpected key or value"]
+        .iter()
+        .any(|sign| message.contains(sign));
+    let hint = if bare_value {
+        " (in TOML a text stands in quotes, a list in brackets, and true and false are lower case)"
     } else {
-        message.to_owned()
-    }
+        ""
+    };
+    format!("{message}{hint}")
 }
 
 struct Lines<'a> {
@@ -130,6 +127,31 @@ impl Lines<'_> {
             file: self.file.to_owned(),
             line,
         }
+    }
+
+    /// Syntax errors in the order of the file, one a line: the parser's further ones in a line are guesses.
+    fn syntax(&self, errors: &[toml::de::Error]) -> Vec<Problem> {
+        let mut found: Vec<_> = errors
+            .iter()
+            .map(|error| {
+                (
+                    error.span().map_or(0, |span| span.start),
+                    hinted(error.message()),
+                )
+            })
+            .map(|(at, reason)| {
+                (
+                    at,
+                    Problem::Syntax {
+                        place: self.place(at),
+                        reason,
+                    },
+                )
+            })
+            .collect();
+        found.sort_by_key(|(at, _)| *at);
+        found.dedup_by(|(later, _), (earlier, _)| self.place(*later) == self.place(*earlier));
+        found.into_iter().map(|(_, problem)| problem).collect()
     }
 
     fn given(&self, section: &str, key: &str, value: Raw, at: usize) -> Given {

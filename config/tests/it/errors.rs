@@ -71,6 +71,8 @@ fn syntax_errors_have_their_line_and_ini_files_a_hint() {
         "{found:?}"
     );
     assert!(found[0].contains("a text stands in quotes"), "{found:?}");
+    let found = problems("[DEFAULT]\nenabled_hardware_types = ipmi,redfish\ndebug = True\n");
+    assert_eq!(found.len(), 2, "one for each line: {found:?}");
     let found = problems("[a\n");
     assert!(
         found[0].starts_with("baton.toml:1: not valid TOML: "),
