@@ -3,6 +3,7 @@
 //! Subcommands that only tell something return a text and this module prints it; those that serve (`run`, `dev`,
 //! `bmc-sim`) print for themselves through `output`. An error goes to standard error with its causes.
 
+use crate::bmc_sim::BmcSimArgs;
 use crate::output;
 use baton_config::ConfigErrors;
 use clap::{Args, Parser, Subcommand};
@@ -26,6 +27,8 @@ enum Command {
     Run(RunArgs),
     /// Run a whole cluster with simulated machines on this machine, to try things out.
     Dev(DevArgs),
+    /// Serve simulated IPMI and Redfish BMCs on this machine.
+    BmcSim(BmcSimArgs),
     /// Check or show a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -97,6 +100,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => crate::run::run(args),
         Command::Dev(args) => crate::dev::dev(args),
+        Command::BmcSim(args) => crate::bmc_sim::bmc_sim(args),
         Command::Config(command) => {
             output::print(&match command {
                 ConfigCommand::Check { file } => crate::config_command::check(&file)?,

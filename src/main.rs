@@ -3,12 +3,14 @@
 //! This crate is the composition root: the command line, and the only place that sees every layer and joins siblings
 //! through the traits of `model::port`. It decides nothing about machines. A subcommand is one file.
 
+mod bmc_sim;
 mod cli;
 mod config_command;
 mod dev;
 mod explain;
 mod output;
 mod run;
+mod signals;
 
 fn main() -> std::process::ExitCode {
     cli::main()
