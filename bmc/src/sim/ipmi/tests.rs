@@ -1,3 +1,5 @@
+//! Tests of the simulated IPMI face, without sockets.
+
 use crate::ipmi::wire::code::{CompletionCode, RmcpStatus};
 use crate::ipmi::wire::command::{AuthCapabilities, ChassisStatus, Command, ControlAction};
 use crate::ipmi::wire::crypto::{self, SuiteFacts, TrafficKeys};

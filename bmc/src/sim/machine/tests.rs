@@ -1,3 +1,5 @@
+//! Tests of the simulated machine: delays, edges, journal.
+
 use super::super::journal::Via;
 use super::*;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of the simulated Redfish face, without sockets.
+
 use super::message::Request;
 use crate::sim::Account;
 use crate::sim::bmc::{Blueprint, Bmc, Reaction};
