@@ -195,14 +195,19 @@ fn hardware(config: &Config, misfits: &BTreeSet<Key>) -> Vec<Problem> {
         .iter()
         .filter(|(slot, name)| !enabled.allows(**slot, name));
     let mut problems: Vec<_> = defaults
-        .filter_map(|(slot, name)| {
+        .map(|(slot, name)| {
             let slot = slot.as_str();
-            let option = format!("default_{slot}_interface");
-            let key = keys.iter().find(|(_, key)| *key == option)?;
-            let reason = format!(
-                "`DEFAULT.{option}` = \"{name}\" is not among `DEFAULT.enabled_{slot}_interfaces`"
+            let (list, option) = (
+                format!("enabled_{slot}_interfaces"),
+                format!("default_{slot}_interface"),
             );
-            Some(complaint(config, &[*key], reason))
+            let both: Vec<Key> = keys
+                .iter()
+                .filter(|(_, key)| *key == list || *key == option)
+                .copied()
+                .collect();
+            let reason = format!("`DEFAULT.{option}` = \"{name}\" is not among `DEFAULT.{list}`");
+            complaint(config, &both, reason)
         })
         .collect();
     if problems.is_empty() {

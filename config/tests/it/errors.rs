@@ -125,6 +125,12 @@ fn contradictions_point_to_the_option_that_was_set() {
         ]
     );
     assert_eq!(
+        problems("[DEFAULT]\nenabled_storage_interfaces = []\n"),
+        [
+            "baton.toml:2: `DEFAULT.default_storage_interface` = \"noop\" is not among `DEFAULT.enabled_storage_interfaces`"
+        ]
+    );
+    assert_eq!(
         problems("[DEFAULT]\nenabled_hardware_types = [\"ipmi\", \"idrac\"]\n"),
         [
             "baton.toml:2: [DEFAULT]enabled_hardware_types names \"idrac\", which is no hardware type; there are fake-hardware, ipmi, manual-management, redfish"
