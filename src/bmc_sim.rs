@@ -60,7 +60,12 @@ pub(crate) struct BmcSimArgs {
     #[arg(long, value_name = "N")]
     switch_packets: Option<u32>,
     /// Packets that may wait in that switch.
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "switch_packets")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        requires = "switch_packets"
+    )]
     switch_queue: u32,
     /// Same seed, same session ids, losses and delays.
     #[arg(long, default_value_t = 1)]
@@ -80,16 +85,23 @@ enum Power {
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) fn bmc_sim(args: BmcSimArgs) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.context("cannot start the threads of the simulator")?;
     runtime.block_on(serve(args, crate::signals::stop()))
 }
 
 /// Serves until `stop` ends.
-async fn serve(args: BmcSimArgs, stop: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+async fn serve(
+    args: BmcSimArgs,
+    stop: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     let credentials = format!("user `{}`, password `{}`", args.username, args.password);
     let config = config(args)?;
-    let farm = Farm::start(config).await.context("the simulator does not start")?;
+    let farm = Farm::start(config)
+        .await
+        .context("the simulator does not start")?;
     output::print(&describe(&farm, &credentials));
     let stopped = stop.await;
     farm.stop().await;
@@ -98,14 +110,22 @@ async fn serve(args: BmcSimArgs, stop: impl Future<Output = anyhow::Result<()>>)
 
 fn config(args: BmcSimArgs) -> anyhow::Result<FarmConfig> {
     let layout = |first: Ipv4Addr, port: u16| match args.address {
-        Some(address) => Layout::Ports { address, first: port },
+        Some(address) => Layout::Ports {
+            address,
+            first: port,
+        },
         None => Layout::Addresses { first, port },
     };
     let (ipmi_layout, redfish_layout) = (
         layout(Ipv4Addr::new(127, 1, 0, 1), args.ipmi_port),
         layout(Ipv4Addr::new(127, 2, 0, 1), args.redfish_port),
     );
-    if args.ipmi.saturating_add(args.redfish).saturating_add(args.both) == 0 {
+    if args
+        .ipmi
+        .saturating_add(args.redfish)
+        .saturating_add(args.both)
+        == 0
+    {
         bail!("a farm without machines: give --ipmi, --redfish or --both a number above 0");
     }
     let delay = Duration::from_millis(args.power_ms);
@@ -117,18 +137,28 @@ fn config(args: BmcSimArgs) -> anyhow::Result<FarmConfig> {
         redfish_layout,
         tls: !args.no_tls,
         ca_file: args.ca_file,
-        control: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), args.control_port)),
+        control: Some(SocketAddr::new(
+            Ipv4Addr::LOCALHOST.into(),
+            args.control_port,
+        )),
         accounts: vec![Account::administrator(&args.username, &args.password)],
         personalities: args.personality,
-        timing: Timing { on: delay, off: delay, cycle: delay, reset: delay, soft_off: SoftOff::After(delay) },
+        timing: Timing {
+            on: delay,
+            off: delay,
+            cycle: delay,
+            reset: delay,
+            soft_off: SoftOff::After(delay),
+        },
         initial: match args.power {
             Power::On => Initial::On,
             Power::Off => Initial::Off,
             Power::Alternate => Initial::Alternate,
         },
-        switch: args
-            .switch_packets
-            .map(|packets_per_s| SwitchLimits { packets_per_s, queue: args.switch_queue }),
+        switch: args.switch_packets.map(|packets_per_s| SwitchLimits {
+            packets_per_s,
+            queue: args.switch_queue,
+        }),
         seed: args.seed,
         ..FarmConfig::default()
     })
@@ -144,14 +174,25 @@ fn personality(name: &str) -> Result<&'static Personality, String> {
 /// A line for each thing that was started, and how to leave.
 fn describe(farm: &Farm, credentials: &str) -> String {
     let machines: Vec<_> = farm.machines().collect();
-    let mut lines = vec![format!("{} simulated machines, {credentials}", machines.len())];
+    let mut lines = vec![format!(
+        "{} simulated machines, {credentials}",
+        machines.len()
+    )];
     let mut ipmi = machines.iter().filter_map(|machine| machine.ipmi);
     if let Some(first) = ipmi.next() {
-        lines.push(format!("  IPMI     {first} to {}", ipmi.next_back().unwrap_or(first)));
+        lines.push(format!(
+            "  IPMI     {first} to {}",
+            ipmi.next_back().unwrap_or(first)
+        ));
     }
-    let mut redfish = machines.iter().filter_map(|machine| machine.redfish.as_deref());
+    let mut redfish = machines
+        .iter()
+        .filter_map(|machine| machine.redfish.as_deref());
     if let Some(first) = redfish.next() {
-        lines.push(format!("  Redfish  {first} to {}", redfish.next_back().unwrap_or(first)));
+        lines.push(format!(
+            "  Redfish  {first} to {}",
+            redfish.next_back().unwrap_or(first)
+        ));
     }
     if let Some(control) = farm.control() {
         lines.push(format!("  control  http://{control}/"));
@@ -178,17 +219,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_farm_on_free_ports_starts_tells_where_and_stops() {
-        let args = args("--ipmi 2 --redfish 2 --address 127.0.0.1 --ipmi-port 0 --redfish-port 0 --control-port 0");
-        let farm = Farm::start(config(args.expect("valid")).expect("machines")).await.expect("free ports");
+        let args = args(
+            "--ipmi 2 --redfish 2 --address 127.0.0.1 --ipmi-port 0 --redfish-port 0 --control-port 0",
+        );
+        let farm = Farm::start(config(args.expect("valid")).expect("machines"))
+            .await
+            .expect("free ports");
         let text = describe(&farm, "nobody");
-        assert!(text.starts_with("4 simulated machines, nobody\n  IPMI     127.0.0.1:"), "{text}");
+        assert!(
+            text.starts_with("4 simulated machines, nobody\n  IPMI     127.0.0.1:"),
+            "{text}"
+        );
         assert!(text.contains("  Redfish  https://127.0.0.1:"), "{text}");
         farm.stop().await;
     }
 
     #[test]
     fn wrong_options_are_refused_with_what_is_allowed() {
-        let error = args("--personality dell").err().map(|error| error.to_string()).unwrap_or_default();
+        let error = args("--personality dell")
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(error.contains("there are generic, "), "{error}");
         assert!(args("--ca-file ca.pem --no-tls").is_err());
         assert!(config(args("--ipmi 0 --redfish 0").expect("parses")).is_err());
