@@ -30,7 +30,7 @@ pub(crate) struct BmcSimArgs {
     #[arg(long, value_name = "PORT", default_value_t = 6230)]
     ipmi_port: u16,
     /// Port of every Redfish BMC; with --address, that of the first. Port 0 takes free ones.
-    #[arg(long, value_name = "PORT", default_value_t = 18443)]
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
     redfish_port: u16,
     /// Port of the control endpoint on 127.0.0.1: look at machines, pull plugs, set faults. Port 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 6390)]
