@@ -1,0 +1,327 @@
+//! A management network of known capacity, to see whether the pool finds its knee.
+
+use super::*;
+use std::collections::BTreeMap;
+
+/// A switch that passes `per_second` conversations, queues `queue` of them, and drops the rest.
+#[derive(Clone, Copy)]
+struct Switch {
+    per_second: u64,
+    queue: u64,
+    rtt_us: u64,
+    /// BMCs that are gone, of every hundred.
+    dead_percent: u64,
+}
+
+/// BMCs behind it, all of them always wanting to be read again.
+const BMCS: u64 = 3_000;
+
+struct World {
+    switch: Switch,
+    pool: SyncPool<()>,
+    now_us: u64,
+    busy_until_us: u64,
+    /// What happens when: the end of a call, or a new wish of a BMC.
+    agenda: BTreeMap<(u64, u64), Happening>,
+    sequence: u64,
+    answers: u64,
+}
+
+/// First pause before a client asks again.
+const RETRY_US: u64 = 500_000;
+
+#[derive(Clone, Copy)]
+struct Call {
+    id: JobId,
+    sent_us: u64,
+    gives_up_us: u64,
+    pause_us: u64,
+}
+
+enum Happening {
+    Answer(JobId, u64),
+    /// The next datagram of a call, unless an answer to an earlier one comes at that time.
+    Again(Call, u64),
+    Silence(JobId),
+    Wish(u64),
+}
+
+impl World {
+    fn new(switch: Switch, settings: PoolSettings) -> Self {
+        let settings = PoolSettings {
+            packets_per_second: 100_000_000,
+            packets_burst: 100_000_000,
+            block_max: 4_096,
+            block_suspects_max: 4_096,
+            ..settings
+        };
+        let mut world = Self {
+            switch,
+            pool: SyncPool::new(settings, 11, START),
+            now_us: START.0 * 1000,
+            busy_until_us: 0,
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            answers: 0,
+        };
+        for bmc in 0..BMCS {
+            world.plan(world.now_us + bmc * 10, Happening::Wish(bmc));
+        }
+        world
+    }
+
+    fn plan(&mut self, at_us: u64, happening: Happening) {
+        self.sequence += 1;
+        self.agenda.insert((at_us, self.sequence), happening);
+    }
+
+    fn carry_out(&mut self, effects: &mut Vec<Effect<()>>) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Start { id, budget } => self.send(id, budget),
+                Effect::Reject { job, refusal, .. } => {
+                    let pause = refusal.retry_in().unwrap_or(ms(100)).max(ms(10));
+                    let at = self.now_us + u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+                    self.plan(at, Happening::Wish(job.endpoint.bmc.0));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, id: JobId, budget: Duration) {
+        let gives_up = self.now_us + u64::try_from(budget.as_micros()).unwrap_or(u64::MAX);
+        let call = Call {
+            id,
+            sent_us: self.now_us,
+            gives_up_us: gives_up,
+            pause_us: RETRY_US,
+        };
+        self.transmit(call);
+    }
+
+    /// One datagram of a call; the client sends the next one after a pause that doubles.
+    fn transmit(&mut self, call: Call) {
+        let bmc = self
+            .pool
+            .job(call.id)
+            .expect("a started job")
+            .0
+            .endpoint
+            .bmc
+            .0;
+        let service_us = 1_000_000 / self.switch.per_second;
+        let backlog = self.busy_until_us.saturating_sub(self.now_us) / service_us;
+        let lost = bmc % 100 < self.switch.dead_percent || backlog >= self.switch.queue;
+        let mut answer_at = u64::MAX;
+        if !lost {
+            self.busy_until_us = self.busy_until_us.max(self.now_us) + service_us;
+            // Round trips differ a little from call to call.
+            let spread = self.switch.rtt_us / 4 * (self.sequence * 7919 % 100) / 100;
+            answer_at = self.busy_until_us + self.switch.rtt_us + spread;
+        }
+        let again_at = self.now_us + call.pause_us;
+        if answer_at <= again_at.min(call.gives_up_us) {
+            self.plan(
+                answer_at,
+                Happening::Answer(call.id, answer_at - call.sent_us),
+            );
+        } else if again_at < call.gives_up_us {
+            // The answer to an earlier datagram may still come first; it is then the one that counts.
+            let pause_us = call.pause_us * 2;
+            self.plan(
+                again_at,
+                Happening::Again(Call { pause_us, ..call }, answer_at),
+            );
+        } else {
+            self.plan(call.gives_up_us, Happening::Silence(call.id));
+        }
+    }
+
+    fn transmit_again(&mut self, call: Call, answer_at: u64) {
+        if answer_at <= call.gives_up_us {
+            let service_us = 1_000_000 / self.switch.per_second;
+            let backlog = self.busy_until_us.saturating_sub(self.now_us) / service_us;
+            if backlog < self.switch.queue {
+                self.busy_until_us = self.busy_until_us.max(self.now_us) + service_us;
+            }
+            self.plan(
+                answer_at,
+                Happening::Answer(call.id, answer_at - call.sent_us),
+            );
+        } else {
+            self.transmit(call);
+        }
+    }
+
+    fn run_until(&mut self, end: Duration) {
+        let end_us = START.0 * 1000 + u64::try_from(end.as_micros()).unwrap_or(u64::MAX);
+        let mut effects = Vec::new();
+        loop {
+            let woken = self.pool.wake_at().map(|at| (at.0 * 1000).max(self.now_us));
+            let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
+            let at = [woken, next].into_iter().flatten().min().unwrap_or(end_us);
+            if at >= end_us {
+                self.now_us = end_us;
+                return;
+            }
+            let first = next.filter(|next| *next <= at).is_some();
+            self.now_us = at;
+            let now = Mono(at / 1000);
+            match self
+                .agenda
+                .first_entry()
+                .filter(|_| first)
+                .map(|entry| entry.remove())
+            {
+                None => self.pool.tick(Mono(at.div_ceil(1000)), &mut effects),
+                Some(Happening::Wish(bmc)) => {
+                    self.pool
+                        .submit(now, job(now, bmc, Priority::Sync), (), &mut effects);
+                }
+                Some(Happening::Answer(id, rtt)) => {
+                    self.answers += 1;
+                    self.end(now, id, rtt, Outcome::Answered, &mut effects);
+                }
+                Some(Happening::Again(call, answer_at)) => {
+                    // The datagram is sent all the same, and loads the switch.
+                    self.transmit_again(call, answer_at);
+                }
+                Some(Happening::Silence(id)) => {
+                    self.end(now, id, 0, Outcome::Failed(&silent()), &mut effects);
+                }
+            }
+            self.carry_out(&mut effects);
+        }
+    }
+
+    fn end(
+        &mut self,
+        now: Mono,
+        id: JobId,
+        rtt: u64,
+        outcome: Outcome<'_>,
+        out: &mut Vec<Effect<()>>,
+    ) {
+        let rtt = Duration::from_micros(rtt);
+        let ended = self
+            .pool
+            .finished(now, id, rtt, outcome, out)
+            .expect("in flight");
+        self.plan(
+            self.now_us + 1_000,
+            Happening::Wish(ended.job.endpoint.bmc.0),
+        );
+    }
+
+    /// Answers per second between two moments.
+    fn rate(&mut self, from: u64, to: u64) -> u64 {
+        self.run_until(secs(from));
+        let before = self.answers;
+        self.run_until(secs(to));
+        (self.answers - before) / (to - from)
+    }
+}
+
+fn fixed(limit: usize) -> PoolSettings {
+    PoolSettings {
+        limit_initial: limit,
+        limit_min: limit,
+        limit_max: limit,
+        user_reserve: 0,
+        ..PoolSettings::default()
+    }
+}
+
+fn from(limit: usize) -> PoolSettings {
+    PoolSettings {
+        limit_initial: limit,
+        ..PoolSettings::default()
+    }
+}
+
+/// The best that any fixed limit makes of this switch, tried in steps of a fifth.
+fn best_fixed(switch: Switch) -> u64 {
+    let limits = std::iter::successors(Some(8usize), |limit| Some(limit * 6 / 5 + 1));
+    let rate = |limit| World::new(switch, fixed(limit)).rate(10, 20);
+    limits
+        .take_while(|limit| *limit < 600)
+        .map(rate)
+        .max()
+        .unwrap_or(0)
+}
+
+fn finds_the_knee(switch: Switch) {
+    let best = best_fixed(switch);
+    for start in [8, 100, 2048] {
+        let mut world = World::new(switch, from(start));
+        if std::env::var_os("TRACE").is_some() {
+            for t in 0..60 {
+                let rate = world.rate(t, t + 1);
+                let stats = world.pool.stats(Mono(world.now_us / 1000));
+                eprintln!(
+                    "{t}: rate {rate} limit {} in flight {} suspects {} waiting {:?} silent {} open {}  sil# {}",
+                    stats.limit,
+                    stats.in_flight,
+                    stats.suspects_in_flight,
+                    stats.waiting,
+                    stats.silent,
+                    stats.breakers_open,
+                    stats.counters.silent
+                );
+            }
+        }
+        let rate = world.rate(60, 80);
+        let stats = world.pool.stats(Mono(world.now_us / 1000));
+        eprintln!(
+            "{} /s, queue {}, rtt {} us, {} % dead: best {best}, from {start}: {rate} at limit {}, {} silent, {} suspects in flight",
+            switch.per_second,
+            switch.queue,
+            switch.rtt_us,
+            switch.dead_percent,
+            stats.limit,
+            stats.counters.silent,
+            stats.suspects_in_flight
+        );
+        assert!(rate * 10 >= best * 9, "from {start}: {rate} of {best}");
+    }
+}
+
+#[test]
+fn the_knee_of_a_switch_with_long_queues() {
+    finds_the_knee(Switch {
+        per_second: 1_000,
+        queue: 500,
+        rtt_us: 20_000,
+        dead_percent: 0,
+    });
+}
+
+#[test]
+fn the_knee_of_a_switch_without_queues() {
+    finds_the_knee(Switch {
+        per_second: 1_000,
+        queue: 4,
+        rtt_us: 20_000,
+        dead_percent: 0,
+    });
+}
+
+#[test]
+fn the_knee_of_a_slow_fleet() {
+    finds_the_knee(Switch {
+        per_second: 800,
+        queue: 100,
+        rtt_us: 300_000,
+        dead_percent: 0,
+    });
+}
+
+#[test]
+fn dead_bmcs_do_not_hide_the_knee() {
+    finds_the_knee(Switch {
+        per_second: 1_000,
+        queue: 100,
+        rtt_us: 50_000,
+        dead_percent: 10,
+    });
+}
