@@ -5,7 +5,8 @@
 
 pub mod conductor;
 pub mod node;
+pub mod notifier;
 pub mod shared;
 pub mod sync_pool;
-#[cfg(feature = "testkit")]
+#[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

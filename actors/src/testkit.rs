@@ -24,8 +24,14 @@ impl TestEnv {
     /// An environment whose clock starts now.
     #[must_use]
     pub fn env(seed: u64) -> Env {
-        let env = Arc::new(Self { start: tokio::time::Instant::now(), seed: AtomicU64::new(seed) });
-        Env { clock: env.clone(), entropy: env }
+        let env = Arc::new(Self {
+            start: tokio::time::Instant::now(),
+            seed: AtomicU64::new(seed),
+        });
+        Env {
+            clock: env.clone(),
+            entropy: env,
+        }
     }
 }
 
@@ -41,7 +47,9 @@ impl Clock for TestEnv {
 
 impl Entropy for TestEnv {
     fn next_u64(&self) -> u64 {
-        let mut z = self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mut z = self
+            .seed
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -67,7 +75,10 @@ impl TestCluster {
 
     /// Tells `sink` of every entry from now on.
     pub fn subscribe(&self, sink: Arc<dyn ChangeSink>) {
-        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push(sink);
+        self.sinks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sink);
     }
 
     /// Whether proposals fail.
@@ -79,18 +90,35 @@ impl TestCluster {
     #[must_use]
     pub fn member(self: &Arc<Self>, conductor: u64) -> Arc<TestMember> {
         let conductor = ConductorId(conductor);
-        Arc::new(TestMember { cluster: self.clone(), conductor, incarnation: AtomicU64::new(0) })
+        Arc::new(TestMember {
+            cluster: self.clone(),
+            conductor,
+            incarnation: AtomicU64::new(0),
+        })
     }
 
     /// Applies a command.
     pub fn commit(&self, command: Command) -> Reply {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         *index += 1;
-        let id = ProposalId { conductor: ConductorId(0), incarnation: Incarnation(0), seq: *index };
+        let id = ProposalId {
+            conductor: ConductorId(0),
+            incarnation: Incarnation(0),
+            seq: *index,
+        };
         let at = LogIndex(*index);
-        let proposal = Proposal { id, at: WallMs(*index), command };
+        let proposal = Proposal {
+            id,
+            at: WallMs(*index),
+            command,
+        };
         let applied = apply(&mut self.state.write(), at, proposal);
-        for sink in self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for sink in self
+            .sinks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             sink.applied(at, &applied.changes);
         }
         applied.reply
@@ -109,7 +137,9 @@ impl Proposer for TestMember {
         Box::pin(async move {
             tokio::task::yield_now().await;
             if self.cluster.down.load(Ordering::Relaxed) {
-                return Err(ProposeError::Unavailable { reason: "switched off by the test".into() });
+                return Err(ProposeError::Unavailable {
+                    reason: "switched off by the test".into(),
+                });
             }
             Ok(self.cluster.commit(command))
         })
@@ -135,7 +165,12 @@ impl Sessions for TestMember {
 
     fn next_incarnation(&self) -> BoxFuture<'_, Result<Incarnation, ProposeError>> {
         Box::pin(async move {
-            let known = self.cluster.state.read().conductor(self.conductor).map_or(0, |c| c.incarnation.0);
+            let known = self
+                .cluster
+                .state
+                .read()
+                .conductor(self.conductor)
+                .map_or(0, |c| c.incarnation.0);
             let drawn = self.incarnation.load(Ordering::Relaxed).max(known) + 1;
             self.incarnation.store(drawn, Ordering::Relaxed);
             Ok(Incarnation(drawn))
@@ -158,7 +193,12 @@ pub struct TestMachine {
 
 impl Default for TestMachine {
     fn default() -> Self {
-        Self { power: PowerReading::On, silent: false, acted: Vec::new(), reads: 0 }
+        Self {
+            power: PowerReading::On,
+            silent: false,
+            acted: Vec::new(),
+            reads: 0,
+        }
     }
 }
 
@@ -184,7 +224,12 @@ impl TestBmc {
     }
 
     fn silent(bmc: Box<str>, operation: &'static str, within: Duration) -> BmcError {
-        BmcError::Silent { bmc, operation, within, attempts: 1 }
+        BmcError::Silent {
+            bmc,
+            operation,
+            within,
+            attempts: 1,
+        }
     }
 }
 

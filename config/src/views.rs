@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::option::raw::Raw;
 use baton_model::hardware::{Enabled, Slot};
 use baton_model::node::core::Knobs;
-use baton_model::pool::BlockPrefix;
+use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::session::SessionPeriods;
 
 impl Config {
@@ -66,6 +66,36 @@ impl Config {
         }
     }
 
+    /// How the sync pool paces. What has no option keeps the pool's own number.
+    #[must_use]
+    pub fn pool_settings(&self) -> PoolSettings {
+        let pool = &self.sync_pool;
+        let per_worker = 4;
+        let packets = u64::from(pool.packets_per_second);
+        PoolSettings {
+            limit_initial: count(self.conductor.sync_power_state_workers) * per_worker,
+            limit_min: count(pool.in_flight_min),
+            limit_max: count(pool.in_flight_max),
+            user_reserve: count(pool.user_reserve),
+            suspects_max: count(pool.suspects_max),
+            block_max: count(pool.in_flight_per_block),
+            block_suspects_max: count(pool.suspects_per_block),
+            queue_max: count(pool.queue_max),
+            packets_per_second: packets,
+            packets_burst: packets / 10,
+            write_interval: self.ipmi.min_command_interval,
+            read_timeout_initial: pool.read_timeout,
+            read_timeout_min: pool.read_timeout_min,
+            read_timeout_max: pool.read_timeout_max,
+            open_after: pool.breaker_failures,
+            probe_backoff_min: pool.breaker_open,
+            probe_backoff_max: pool.breaker_open_max,
+            auth_backoff: pool.auth_breaker_open,
+            ..PoolSettings::default()
+        }
+        .clamped()
+    }
+
     /// What counts as one address block.
     #[must_use]
     pub const fn block_prefix(&self) -> BlockPrefix {
@@ -74,6 +104,10 @@ impl Config {
             v6: self.sync_pool.block_prefix_ipv6,
         }
     }
+}
+
+fn count(option: u32) -> usize {
+    usize::try_from(option).unwrap_or(usize::MAX)
 }
 
 fn boxed(raw: &Raw) -> Option<Box<str>> {
@@ -94,5 +128,6 @@ mod tests {
         assert_eq!(config.enabled(), Enabled::default());
         assert_eq!(config.node_knobs(), Knobs::default());
         assert_eq!(config.block_prefix(), BlockPrefix::default());
+        assert_eq!(config.pool_settings(), PoolSettings::default());
     }
 }

@@ -3,7 +3,7 @@
 use actix::{Message, Recipient};
 use baton_model::driver::BmcTarget;
 use baton_model::ids::{NodeId, Ticket};
-use baton_model::pool::{BmcKey, Job, Report};
+use baton_model::pool::{BmcKey, Job, PoolSettings, PoolStats, Report};
 
 // --- Submit -------------------------------------------------------------------------------------
 
@@ -65,3 +65,17 @@ pub struct CredentialsChanged {
     /// The old target, whose warm session ends; `None` if it is not known.
     pub old: Option<BmcTarget>,
 }
+
+// --- GetStats -----------------------------------------------------------------------------------
+
+/// Asks for the pool's picture. It walks over all BMCs: for people and scrapers, not for every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "PoolStats")]
+pub struct GetStats;
+
+// --- Configure ----------------------------------------------------------------------------------
+
+/// New numbers, from a reload of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Configure(pub PoolSettings);

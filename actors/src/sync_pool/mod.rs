@@ -1,5 +1,374 @@
-//! The actor around [`baton_model::pool`].
+//! The actor around [`baton_model::pool`]: hands it jobs, outcomes and the time, and makes the calls that it lets leave.
+//!
+//! One pool serves a whole conductor process, because its limits are about what the conductor does to one network: a pool
+//! per arbiter or per rack would have to divide limits that only hold in sum, and two nodes with the same BMC could talk
+//! to it at once. One is enough: a decision costs a few microseconds and a conductor needs some thousands a second. The
+//! calls themselves run elsewhere, on the runtime of the given handle, and come back through a bounded channel with
+//! a place for each of them, so an outcome is never lost, a panicking call included.
+//!
+//! The invariant: a write leaves only if the lease holds at that moment; the check is the last thing before the call.
 
+mod call;
 mod messages;
 
-pub use messages::{BmcReport, Cancel, CredentialsChanged, Forget, Submit};
+pub use messages::{BmcReport, Cancel, Configure, CredentialsChanged, Forget, GetStats, Submit};
+
+use actix::prelude::SendError;
+use actix::{
+    Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle,
+    StreamHandler,
+};
+use baton_model::driver::BmcTarget;
+use baton_model::env::{Env, Mono};
+use baton_model::pool::{Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Report, SyncPool};
+use baton_model::port::bmc::Bmc;
+use baton_model::port::lease::LeaseCheck;
+use call::{Call, End, Landed};
+use futures_util::stream;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Messages that may wait for the pool. A third of 100,000 node actors may wake in the same instant after a long pause
+/// of the process and all fit; the rest are told to come back. 5 MiB when full.
+pub const MAILBOX: usize = 32_768;
+/// Outcomes handled in one go, between which other messages get their turn.
+const LANDED_BATCH: usize = 256;
+/// Sessions that are being ended at once. A politeness to BMCs whose node left; beyond this they expire by themselves.
+const FORGETS_MAX: usize = 128;
+/// How long ending a session may take.
+const FORGET_BUDGET: Duration = Duration::from_secs(5);
+/// When a report that found its receiver's mailbox full is tried again.
+const REDELIVER_AFTER: Duration = Duration::from_millis(20);
+
+/// What the pool keeps with each job.
+struct Errand {
+    target: BmcTarget,
+    reply_to: Recipient<BmcReport>,
+}
+
+/// Decides when a BMC is asked, and has it asked.
+pub struct SyncPoolActor {
+    core: SyncPool<Errand>,
+    env: Env,
+    bmc: Arc<dyn Bmc>,
+    lease: Arc<dyn LeaseCheck>,
+    runtime: Handle,
+    landing: mpsc::Sender<Landed>,
+    landed: Option<mpsc::Receiver<Landed>>,
+    in_flight_max: usize,
+    forgets: Arc<Semaphore>,
+    effects: Vec<Effect<Errand>>,
+    timer: Option<(Mono, SpawnHandle)>,
+    /// Reports whose receiver had no room. At most one per job, so no more than the pool's own bounds.
+    undelivered: VecDeque<(Recipient<BmcReport>, BmcReport)>,
+    redelivery: bool,
+}
+
+impl SyncPoolActor {
+    /// A pool that makes its calls with `bmc` on `runtime`.
+    #[must_use]
+    pub fn new(
+        settings: PoolSettings,
+        env: Env,
+        bmc: Arc<dyn Bmc>,
+        lease: Arc<dyn LeaseCheck>,
+        runtime: Handle,
+    ) -> Self {
+        let settings = settings.clamped();
+        let in_flight_max = settings.in_flight_max();
+        let (landing, landed) = mpsc::channel(in_flight_max);
+        let core = SyncPool::new(settings, env.entropy.next_u64(), env.clock.now());
+        Self {
+            core,
+            env,
+            bmc,
+            lease,
+            runtime,
+            landing,
+            landed: Some(landed),
+            in_flight_max,
+            forgets: Arc::new(Semaphore::new(FORGETS_MAX)),
+            effects: Vec::new(),
+            timer: None,
+            undelivered: VecDeque::new(),
+            redelivery: false,
+        }
+    }
+
+    /// Starts the pool on the current arbiter, with its mailbox at full size before the first message: an actor that is
+    /// merely started takes 16 until it has run for the first time.
+    #[must_use]
+    pub fn open(self) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            self
+        })
+    }
+
+    /// Carries out what the core decided and arms the timer anew. Every handler ends here.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Start { id, budget } => self.launch(id, budget),
+                Effect::Reject {
+                    job,
+                    payload,
+                    refusal,
+                } => {
+                    let report = self.report(&job, None, None, Err(Failure::Refused(refusal)));
+                    self.deliver(payload.reply_to, report, ctx);
+                }
+            }
+        }
+        self.effects = effects;
+        self.arm(ctx);
+    }
+
+    fn launch(&self, id: JobId, budget: Duration) {
+        let Some((job, errand)) = self.core.job(id) else {
+            return;
+        };
+        let call = Call {
+            id,
+            job: *job,
+            target: errand.target.clone(),
+            budget,
+            bmc: self.bmc.clone(),
+            lease: self.lease.clone(),
+        };
+        // Its end is the message in the landing channel; the pool counts it as in flight until then.
+        drop(self.runtime.spawn(call.run(self.landing.clone())));
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(wanted) = self.core.wake_at() else {
+            return;
+        };
+        if let Some((at, handle)) = self.timer {
+            // An earlier alarm only costs one idle tick; a later one is replaced.
+            if at <= wanted {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let delay = wanted.since(self.env.clock.now());
+        let handle = ctx.run_later(delay, |actor, ctx| {
+            actor.timer = None;
+            actor.core.tick(actor.env.clock.now(), &mut actor.effects);
+            actor.settle(ctx);
+        });
+        self.timer = Some((wanted, handle));
+    }
+
+    fn report(
+        &self,
+        job: &Job,
+        started: Option<Mono>,
+        rtt: Option<Duration>,
+        outcome: Result<baton_model::pool::Answer, Failure>,
+    ) -> Report {
+        Report {
+            node: job.node,
+            ticket: job.ticket,
+            epoch: job.epoch,
+            work: job.work,
+            started,
+            finished: self.env.clock.now(),
+            rtt,
+            outcome,
+        }
+    }
+
+    fn deliver(&mut self, to: Recipient<BmcReport>, report: Report, ctx: &mut Context<Self>) {
+        if let Err(SendError::Full(report)) = to.try_send(BmcReport(report)) {
+            self.undelivered.push_back((to, report));
+            self.redeliver_later(ctx);
+        }
+        // A closed mailbox is an actor that is gone: its successor asks again.
+    }
+
+    fn redeliver_later(&mut self, ctx: &mut Context<Self>) {
+        if self.redelivery || self.undelivered.is_empty() {
+            return;
+        }
+        self.redelivery = true;
+        ctx.run_later(REDELIVER_AFTER, |actor, ctx| {
+            actor.redelivery = false;
+            for (to, BmcReport(report)) in std::mem::take(&mut actor.undelivered) {
+                actor.deliver(to, report, ctx);
+            }
+        });
+    }
+
+    fn land(&mut self, landed: Landed, ctx: &mut Context<Self>) {
+        let Landed { id, rtt, end } = landed;
+        let now = self.env.clock.now();
+        let Some(ended) = self
+            .core
+            .finished(now, id, rtt, end.outcome(), &mut self.effects)
+        else {
+            return;
+        };
+        if ended.cancelled {
+            return;
+        }
+        let (job, work) = (ended.job, ended.job.work);
+        let (started, rtt) = (Some(ended.started), Some(rtt));
+        let report = match end {
+            End::Called(result) => self.report(&job, started, rtt, result.map_err(Failure::Bmc)),
+            End::NotMade => {
+                let refusal = PoolRefusal::LeaseOver { work };
+                self.report(&job, None, None, Err(Failure::Refused(refusal)))
+            }
+            End::Lost => self.report(&job, started, rtt, Err(Failure::Lost { work })),
+        };
+        self.deliver(ended.payload.reply_to, report, ctx);
+    }
+
+    /// Ends the warm session with a BMC, in the background.
+    fn end_session(&self, target: BmcTarget) {
+        let Ok(permit) = self.forgets.clone().try_acquire_owned() else {
+            return;
+        };
+        let bmc = self.bmc.clone();
+        drop(self.runtime.spawn(async move {
+            let forgotten = tokio::time::timeout(FORGET_BUDGET, bmc.forget(&target)).await;
+            if forgotten.is_err() {
+                tracing::debug!("a BMC session could not be ended in time; it will expire");
+            }
+            drop(permit);
+        }));
+    }
+}
+
+impl Actor for SyncPoolActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        if let Some(landed) = self.landed.take() {
+            ctx.add_stream(stream::unfold(landed, |mut landed| async move {
+                let mut batch = Vec::new();
+                let count = landed.recv_many(&mut batch, LANDED_BATCH).await;
+                (count > 0).then_some((Batch(batch), landed))
+            }));
+        }
+    }
+}
+
+// --- Calls that ended ---------------------------------------------------------------------------
+
+/// Calls that ended since the last look.
+struct Batch(Vec<Landed>);
+
+impl StreamHandler<Batch> for SyncPoolActor {
+    fn handle(&mut self, Batch(batch): Batch, ctx: &mut Context<Self>) {
+        for landed in batch {
+            self.land(landed, ctx);
+        }
+        self.settle(ctx);
+    }
+}
+
+// --- Submit -------------------------------------------------------------------------------------
+
+impl Handler<Submit> for SyncPoolActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Submit, ctx: &mut Context<Self>) {
+        let Submit {
+            job,
+            target,
+            reply_to,
+        } = message;
+        let errand = Errand { target, reply_to };
+        self.core
+            .submit(self.env.clock.now(), job, errand, &mut self.effects);
+        self.settle(ctx);
+    }
+}
+
+// --- Cancel -------------------------------------------------------------------------------------
+
+impl Handler<Cancel> for SyncPoolActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Cancel, ctx: &mut Context<Self>) {
+        let Cancel { bmc, node, ticket } = message;
+        self.core
+            .cancel(self.env.clock.now(), bmc, node, ticket, &mut self.effects);
+        self.settle(ctx);
+    }
+}
+
+// --- Forget -------------------------------------------------------------------------------------
+
+impl Handler<Forget> for SyncPoolActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Forget, ctx: &mut Context<Self>) {
+        let Forget { bmc, node, target } = message;
+        self.core
+            .forget(self.env.clock.now(), bmc, node, &mut self.effects);
+        self.end_session(target);
+        self.settle(ctx);
+    }
+}
+
+// --- CredentialsChanged -------------------------------------------------------------------------
+
+impl Handler<CredentialsChanged> for SyncPoolActor {
+    type Result = ();
+
+    fn handle(&mut self, message: CredentialsChanged, ctx: &mut Context<Self>) {
+        let CredentialsChanged { bmc, old } = message;
+        self.core
+            .credentials_changed(self.env.clock.now(), bmc, &mut self.effects);
+        if let Some(old) = old {
+            self.end_session(old);
+        }
+        self.settle(ctx);
+    }
+}
+
+// --- GetStats -----------------------------------------------------------------------------------
+
+impl Handler<GetStats> for SyncPoolActor {
+    type Result = MessageResult<GetStats>;
+
+    fn handle(&mut self, _: GetStats, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.core.stats(self.env.clock.now()))
+    }
+}
+
+// --- Configure ----------------------------------------------------------------------------------
+
+impl Handler<Configure> for SyncPoolActor {
+    type Result = ();
+
+    fn handle(&mut self, Configure(settings): Configure, ctx: &mut Context<Self>) {
+        let mut settings = settings.clamped();
+        let beside = settings.in_flight_max() - settings.limit_max;
+        let most = self.in_flight_max.saturating_sub(beside);
+        if settings.limit_max > most {
+            tracing::warn!(
+                limit = settings.limit_max,
+                used = most,
+                "sync_pool.in_flight_max grows beyond its value at start only with the next start"
+            );
+            settings.limit_max = most.max(1);
+            settings.suspects_max = settings.suspects_max.min(self.in_flight_max / 2);
+        }
+        let settings = settings.clamped();
+        self.core
+            .configure(self.env.clock.now(), settings, &mut self.effects);
+        self.settle(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,13 @@
 //! longer than usual, holds its place for seconds and sends next to nothing: it counts as *suspect*, so that dead BMCs
 //! do not take the places of healthy ones.
 
-use super::bmc_state::{BmcState, Gate};
+mod learn;
+mod leave;
+mod ready;
+#[cfg(test)]
+mod sound;
+
+use super::bmc_state::BmcState;
 use super::endpoint::{BlockKey, BmcKey};
 use super::job::{Job, PoolRefusal, Priority};
 use super::knee::Knee;
@@ -153,11 +159,8 @@ struct Block {
     listed: [Option<JobId>; CLASSES],
 }
 
-/// Conversations in the suspect lane that are always allowed, and its first quota; see [`SyncPool::learn`].
-const SUSPECT_QUOTA_MIN: usize = 32;
+/// First quota of the suspect lane; see `learn`.
 const SUSPECT_QUOTA_INITIAL: usize = 64;
-/// Idle BMCs looked at for forgetting with each job that ends: at any rate all are seen within as many jobs as half of them.
-const SWEEP_STEP: usize = 2;
 
 /// The pool. `T` is what the shell wants back with each job.
 pub struct SyncPool<T> {
@@ -214,6 +217,29 @@ impl<T> SyncPool<T> {
     #[must_use]
     pub const fn settings(&self) -> &PoolSettings {
         &self.settings
+    }
+
+    /// New numbers, from a reload. What is in flight or waits beyond them ends as it would have.
+    pub fn configure(&mut self, now: Mono, settings: PoolSettings, out: &mut Vec<Effect<T>>) {
+        self.settings = settings.clamped();
+        self.knee.configure(&self.settings);
+        self.suspect_quota = self.suspect_quota.min(self.settings.suspects_max);
+        let (rate, burst) = (
+            self.settings.packets_per_second,
+            self.settings.packets_burst,
+        );
+        self.bucket = TokenBucket::new(rate, burst, now);
+        // A deadline stands in its set as the moment by which the job has to start.
+        let waiting = self.jobs.iter().filter(|(_, entry)| entry.flight.is_none());
+        self.deadlines = waiting
+            .map(|(id, entry)| (self.start_by(&entry.job), *id))
+            .collect();
+        let blocks: Vec<BlockKey> = self.blocks.keys().copied().collect();
+        for block in blocks {
+            self.list_lane(block, Lane::Healthy);
+            self.list_lane(block, Lane::Suspect);
+        }
+        self.tick(now, out);
     }
 
     /// A job that waits or is in flight, and what was submitted with it.
@@ -427,501 +453,5 @@ impl<T> SyncPool<T> {
 
     fn start_by(&self, job: &Job) -> Mono {
         job.deadline - self.settings.left_min
-    }
-
-    // --- Ready sets -------------------------------------------------------------------------------
-
-    /// Looks anew at what this BMC may do next: rejects what its breakers bar, and offers its best job or notes when
-    /// to look again.
-    fn offer(&mut self, now: Mono, key: BmcKey, out: &mut Vec<Effect<T>>) {
-        self.retract(key);
-        let mut shut = Vec::new();
-        let mut hold: Option<Mono> = None;
-        let mut offer = None;
-        let Some(state) = self.bmcs.get(&key) else {
-            return;
-        };
-        if state.flying.is_some() {
-            return;
-        }
-        for (priority, id) in state.candidates() {
-            let Some(entry) = self.jobs.get(&id) else {
-                continue;
-            };
-            match state.gate(&entry.job, entry.submitted, now, &self.settings) {
-                Gate::Open(lane) if offer.is_none() => {
-                    offer = Some((Class::new(lane, priority), id, entry.job.endpoint.block));
-                }
-                Gate::Open(_) => {}
-                Gate::Later(at) => hold = Some(hold.map_or(at, |hold| hold.min(at))),
-                // The favourite of the guard is met twice.
-                Gate::Shut(_) if shut.iter().any(|(barred, _)| *barred == id) => {}
-                Gate::Shut(refusal) => shut.push((id, refusal)),
-            }
-        }
-        if let Some(state) = self.bmcs.get_mut(&key) {
-            state.offer = offer.map(|(class, id, _)| (class, id));
-            state.hold = hold.filter(|_| offer.is_none());
-            if let Some(at) = state.hold {
-                self.holds.insert((at, key));
-            }
-        }
-        if let Some((class, id, block)) = offer {
-            // Two nodes may write one BMC's address in blocks of different size; the state keeps the one in use.
-            if let Some(state) = self.bmcs.get_mut(&key) {
-                state.block = block;
-            }
-            let ready = &mut self.blocks.entry(block).or_default().ready;
-            ready[class.index()].insert((id, key));
-            self.list(block, class);
-        }
-        for (id, refusal) in shut {
-            self.reject(id, refusal, out);
-        }
-    }
-
-    /// Takes the BMC's offer and hold back.
-    fn retract(&mut self, key: BmcKey) {
-        let Some(state) = self.bmcs.get_mut(&key) else {
-            return;
-        };
-        if let Some(at) = state.hold.take() {
-            self.holds.remove(&(at, key));
-        }
-        if let Some((class, id)) = state.offer.take() {
-            let block = state.block;
-            if let Some(found) = self.blocks.get_mut(&block) {
-                found.ready[class.index()].remove(&(id, key));
-            }
-            self.list(block, class);
-        }
-    }
-
-    /// Brings `eligible` in line with one ready set of a block.
-    fn list(&mut self, key: BlockKey, class: Class) {
-        let Some(block) = self.blocks.get_mut(&key) else {
-            return;
-        };
-        let lane = class.lane();
-        let room = block.in_flight[lane as usize] < block_max(&self.settings, lane);
-        let head = block.ready[class.index()].first().filter(|_| room);
-        let head = head.map(|(id, _)| *id);
-        let listed = std::mem::replace(&mut block.listed[class.index()], head);
-        if listed != head {
-            let eligible = &mut self.eligible[class.index()];
-            if let Some(id) = listed {
-                eligible.remove(&(id, key));
-            }
-            if let Some(id) = head {
-                eligible.insert((id, key));
-            }
-        }
-        let idle = |block: &Block| {
-            block.in_flight == [0; LANES] && block.ready.iter().all(BTreeSet::is_empty)
-        };
-        if head.is_none() && idle(block) {
-            self.blocks.remove(&key);
-        }
-    }
-
-    fn land_in_block(&mut self, key: BlockKey, lane: Lane) {
-        if let Some(block) = self.blocks.get_mut(&key) {
-            block.in_flight[lane as usize] -= 1;
-        }
-        self.list_lane(key, lane);
-    }
-
-    fn list_lane(&mut self, key: BlockKey, lane: Lane) {
-        for priority in Priority::ALL {
-            self.list(key, Class::new(lane, priority));
-        }
-    }
-
-    // --- Leaving ----------------------------------------------------------------------------------
-
-    fn dispatch(&mut self, now: Mono, out: &mut Vec<Effect<T>>) {
-        self.tokens_at = None;
-        while let Some((class, id, block)) = self.choose() {
-            let Some(entry) = self.jobs.get(&id) else {
-                return;
-            };
-            let Some(state) = self.bmcs.get(&entry.job.endpoint.bmc) else {
-                return;
-            };
-            if let Err(at) = self.bucket.take(now, state.packets(now, &self.settings)) {
-                self.tokens_at = Some(at);
-                break;
-            }
-            self.start(now, id, class, block, out);
-        }
-        if !self.has_room(Lane::Healthy, false) && self.waits_for_room() {
-            self.knee.bound();
-        }
-    }
-
-    /// The next job to leave: by strict priority, but for the guard's turns.
-    fn choose(&self) -> Option<(Class, JobId, BlockKey)> {
-        let (turn, guard) = (
-            self.starts / self.settings.guard_every,
-            self.starts % self.settings.guard_every,
-        );
-        let guarding = guard == self.settings.guard_every - 1;
-        let order = match (guarding, turn % 4) {
-            (false, _) => &STRICT,
-            (true, 3) => &RECOVERY_FIRST,
-            (true, _) => &SYNC_FIRST,
-        };
-        let found = order.iter().find_map(|class| {
-            let head = self.eligible[class.index()].first()?;
-            let reserve = guarding || class.is_user();
-            self.has_room(class.lane(), reserve)
-                .then_some((*class, *head))
-        });
-        found.map(|(class, (id, block))| (class, id, block))
-    }
-
-    fn has_room(&self, lane: Lane, reserve: bool) -> bool {
-        match lane {
-            Lane::Healthy => {
-                let extra = if reserve {
-                    self.settings.user_reserve
-                } else {
-                    0
-                };
-                self.in_flight[0] < self.knee.limit().saturating_add(extra)
-            }
-            Lane::Suspect => self.in_flight[1] < self.suspect_quota,
-        }
-    }
-
-    fn waits_for_room(&self) -> bool {
-        self.eligible[..Priority::COUNT]
-            .iter()
-            .any(|set| !set.is_empty())
-    }
-
-    fn start(
-        &mut self,
-        now: Mono,
-        id: JobId,
-        class: Class,
-        block: BlockKey,
-        out: &mut Vec<Effect<T>>,
-    ) {
-        let Some(entry) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let job = entry.job;
-        let key = job.endpoint.bmc;
-        let lane = class.lane();
-        let Some(state) = self.bmcs.get_mut(&key) else {
-            return;
-        };
-        let wanted = state.timeout(&job, &self.settings);
-        let budget = wanted.min(job.deadline.since(now));
-        let late_at = now + state.late_after();
-        entry.flight = Some(Flight {
-            started: now,
-            lane,
-            late_at,
-            telling: budget * 2 >= wanted,
-        });
-        let waited = now.since(entry.submitted);
-        self.counters.left(job.priority, waited);
-        self.waiting[job.priority.index()] -= 1;
-        self.deadlines
-            .remove(&(job.deadline - self.settings.left_min, id));
-        self.starts += 1;
-        self.in_flight[lane as usize] += 1;
-        state.launch(job.priority, id, now);
-        if let Some(found) = self.blocks.get_mut(&block) {
-            found.in_flight[lane as usize] += 1;
-        }
-        self.retract(key);
-        self.list_lane(block, lane);
-        if lane == Lane::Healthy {
-            self.lates.insert((late_at, id));
-            self.knee.in_flight(self.in_flight[0]);
-        }
-        out.push(Effect::Start { id, budget });
-    }
-
-    // --- The passing of time ----------------------------------------------------------------------
-
-    fn advance(&mut self, now: Mono, out: &mut Vec<Effect<T>>) {
-        self.knee.advance(now);
-        while let Some((at, id)) = self.deadlines.first().copied()
-            && at <= now
-        {
-            self.deadlines.remove(&(at, id));
-            self.expire(now, id, out);
-        }
-        while let Some((at, key)) = self.holds.first().copied()
-            && at <= now
-        {
-            self.offer(now, key, out);
-        }
-        while let Some((at, id)) = self.lates.first().copied()
-            && at <= now
-            && self.may_move_late()
-        {
-            self.lates.remove(&(at, id));
-            self.note_late(id);
-        }
-    }
-
-    fn may_move_late(&self) -> bool {
-        self.has_room(Lane::Suspect, false)
-    }
-
-    /// Moves a late call out of the healthy lane, so that its place is free.
-    fn note_late(&mut self, id: JobId) {
-        let Some(entry) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let block = entry.job.endpoint.block;
-        if let Some(flight) = &mut entry.flight {
-            flight.lane = Lane::Suspect;
-        }
-        self.counters.moved_late += 1;
-        self.in_flight[0] -= 1;
-        self.in_flight[1] += 1;
-        if let Some(found) = self.blocks.get_mut(&block) {
-            found.in_flight[0] -= 1;
-            found.in_flight[1] += 1;
-        }
-        self.list_lane(block, Lane::Healthy);
-        self.list_lane(block, Lane::Suspect);
-    }
-
-    fn expire(&mut self, now: Mono, id: JobId, out: &mut Vec<Effect<T>>) {
-        let Some(entry) = self.jobs.get(&id) else {
-            return;
-        };
-        let key = entry.job.endpoint.bmc;
-        let state = self.bmcs.get(&key);
-        let reason = match state {
-            Some(state) if state.flying.is_some() => "another conversation with this BMC took long",
-            Some(state) if state.hold.is_some() => "the BMC is left alone for a while",
-            Some(_) | None => "other BMCs were first and the limits were reached",
-        };
-        let refusal = PoolRefusal::Late {
-            work: entry.job.work,
-            waited: now.since(entry.submitted),
-            reason,
-        };
-        self.reject(id, refusal, out);
-        self.offer(now, key, out);
-    }
-
-    fn reject(&mut self, id: JobId, refusal: PoolRefusal, out: &mut Vec<Effect<T>>) {
-        self.counters.refused(&refusal);
-        if let Some((job, payload)) = self.withdraw(id) {
-            out.push(Effect::Reject {
-                job,
-                payload,
-                refusal,
-            });
-        }
-    }
-
-    /// Removes a waiting job from every set.
-    fn withdraw(&mut self, id: JobId) -> Option<(Job, T)> {
-        let entry = self.jobs.remove(&id)?;
-        let key = entry.job.endpoint.bmc;
-        self.waiting[entry.job.priority.index()] -= 1;
-        self.deadlines.remove(&(self.start_by(&entry.job), id));
-        let offered = self.bmcs.get(&key).and_then(|state| state.offer);
-        if offered.is_some_and(|(_, offered)| offered == id) {
-            self.retract(key);
-        }
-        if let Some(state) = self.bmcs.get_mut(&key) {
-            state.dequeue(id);
-        }
-        Some((entry.job, entry.payload))
-    }
-
-    // --- Learning ---------------------------------------------------------------------------------
-
-    fn learn(&mut self, now: Mono, job: &Job, flight: Flight, rtt: Duration, outcome: Outcome<'_>) {
-        let spread = self.draw();
-        let Some(state) = self.bmcs.get_mut(&job.endpoint.bmc) else {
-            return;
-        };
-        let was_suspect = state.is_suspect();
-        if matches!(outcome, Outcome::NotMade) {
-            self.counters.refused_lease += 1;
-            state.flying = None;
-            return;
-        }
-        state.land(job.work.is_write(), now);
-        let mut answered = false;
-        match outcome {
-            Outcome::NotMade => {}
-            Outcome::Lost => self.counters.lost += 1,
-            Outcome::Failed(BmcError::Refused { .. }) if state.is_outdated(flight.started) => {
-                self.counters.auth_refused += 1;
-            }
-            Outcome::Answered
-            | Outcome::Failed(BmcError::Declined { .. } | BmcError::Unsupported { .. }) => {
-                answered = true;
-                let inflation = state.answered(Some(rtt), now);
-                self.counters.answered += 1;
-                self.counters.rtt.record(rtt);
-                // A write may wait for the machine, so only reads tell about the network.
-                self.knee
-                    .answered(inflation.filter(|_| !job.work.is_write()));
-            }
-            Outcome::Failed(error @ (BmcError::Silent { .. } | BmcError::Unreachable { .. })) => {
-                self.counters.silent += 1;
-                if flight.telling {
-                    state.silent(error.clone(), now, spread, &self.settings);
-                    let silent = matches!(error, BmcError::Silent { .. });
-                    if silent && !was_suspect {
-                        self.knee.silent();
-                    }
-                }
-            }
-            Outcome::Failed(error @ BmcError::Refused { .. }) => {
-                self.counters.auth_refused += 1;
-                state.refused(error.clone(), now, &self.settings);
-            }
-            Outcome::Failed(error @ BmcError::Busy { retry_after, .. }) => {
-                self.counters.failed += 1;
-                state.busy(error.clone(), *retry_after, now, &self.settings);
-            }
-            Outcome::Failed(BmcError::Garbled { .. } | BmcError::Tls { .. }) => {
-                // It is there, and that is all: a round trip of half a conversation teaches nothing.
-                self.counters.failed += 1;
-                state.answered(None, now);
-            }
-            Outcome::Failed(BmcError::Misconfigured { .. }) => self.counters.failed += 1,
-        }
-        if flight.lane == Lane::Suspect {
-            self.adapt_suspects(answered);
-        }
-    }
-
-    /// Suspects that stay silent are dead and load nothing, so more of them may be waited for at once; suspects that
-    /// answer are alive, so it is the network that is slow, and this lane has to shrink with the other. One answer
-    /// outweighs eight silences: in an overloaded network most calls may fail, at dead BMCs all do.
-    fn adapt_suspects(&mut self, answered: bool) {
-        let least = SUSPECT_QUOTA_MIN.max(self.knee.limit() / 4);
-        let quota = if answered {
-            self.suspect_quota.saturating_sub(8)
-        } else {
-            self.suspect_quota.saturating_add(1)
-        };
-        self.suspect_quota = quota.max(least).min(self.settings.suspects_max);
-    }
-
-    /// Drops what was learned about BMCs that nobody has asked about for long.
-    fn sweep(&mut self, now: Mono) {
-        for _ in 0..SWEEP_STEP {
-            let Some((key, state)) = self.bmcs.range(self.sweep_from..).next() else {
-                self.sweep_from = BmcKey(0);
-                return;
-            };
-            let key = *key;
-            let idle = state.flying.is_none() && state.queue.is_empty();
-            // An auth breaker outlives its BMC's silence: forgetting it would spend a login.
-            let barred = state.auth_broken().is_some_and(|(_, until)| now < until);
-            let old = now.since(state.touched_at) >= self.settings.forget_after;
-            if idle && old && !barred {
-                self.bmcs.remove(&key);
-            }
-            self.sweep_from = BmcKey(key.0.saturating_add(1));
-        }
-    }
-
-    /// splitmix64, for the jitter only.
-    const fn draw(&mut self) -> u64 {
-        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
-
-const fn block_max(settings: &PoolSettings, lane: Lane) -> usize {
-    match lane {
-        Lane::Healthy => settings.block_max,
-        Lane::Suspect => settings.block_suspects_max,
-    }
-}
-
-#[cfg(test)]
-impl<T> SyncPool<T> {
-    /// Checks every index against the jobs, and that nothing that could leave is still here.
-    pub(super) fn assert_sound(&self) {
-        let mut in_flight = [0; LANES];
-        let mut waiting = [0; Priority::COUNT];
-        let mut per_block: BTreeMap<BlockKey, [usize; LANES]> = BTreeMap::new();
-        for (id, entry) in &self.jobs {
-            let state = &self.bmcs[&entry.job.endpoint.bmc];
-            if let Some(flight) = entry.flight {
-                in_flight[flight.lane as usize] += 1;
-                per_block.entry(entry.job.endpoint.block).or_default()[flight.lane as usize] += 1;
-                assert_eq!(state.flying, Some(*id));
-                assert_eq!(
-                    self.lates.contains(&(flight.late_at, *id)),
-                    flight.lane == Lane::Healthy
-                );
-            } else {
-                waiting[entry.job.priority.index()] += 1;
-                assert_eq!(
-                    state
-                        .queue
-                        .iter()
-                        .filter(|(_, queued)| queued == id)
-                        .count(),
-                    1
-                );
-                assert!(self.deadlines.contains(&(self.start_by(&entry.job), *id)));
-            }
-        }
-        assert_eq!((in_flight, waiting), (self.in_flight, self.waiting));
-        assert_eq!(self.deadlines.len(), waiting.iter().sum::<usize>());
-        assert_eq!(self.lates.len(), in_flight[0]);
-        for (key, state) in &self.bmcs {
-            assert_eq!(
-                state
-                    .hold
-                    .is_some_and(|at| self.holds.contains(&(at, *key))),
-                state.hold.is_some()
-            );
-            let idle = state.flying.is_none() && !state.queue.is_empty();
-            assert_eq!(idle, state.offer.is_some() || state.hold.is_some());
-            if let Some((class, id)) = state.offer {
-                assert!(self.blocks[&state.block].ready[class.index()].contains(&(id, *key)));
-            }
-        }
-        assert_eq!(
-            self.holds.len(),
-            self.bmcs.values().filter(|s| s.hold.is_some()).count()
-        );
-        let offers = self
-            .bmcs
-            .values()
-            .filter(|state| state.offer.is_some())
-            .count();
-        let ready = |block: &Block| block.ready.iter().map(BTreeSet::len).sum::<usize>();
-        assert_eq!(offers, self.blocks.values().map(ready).sum::<usize>());
-        for (key, block) in &self.blocks {
-            let counted = per_block.get(key).copied().unwrap_or_default();
-            assert_eq!(block.in_flight, counted);
-            for (class, listed) in block.listed.iter().enumerate() {
-                let eligible = listed.is_some_and(|id| self.eligible[class].contains(&(id, *key)));
-                assert_eq!(eligible, listed.is_some());
-            }
-        }
-        let listed = |block: &Block| block.listed.iter().flatten().count();
-        let eligible: usize = self.eligible.iter().map(BTreeSet::len).sum();
-        assert_eq!(eligible, self.blocks.values().map(listed).sum::<usize>());
-        assert!(
-            self.choose().is_none() || self.tokens_at.is_some(),
-            "work is left undone"
-        );
-        assert!(self.in_flight[1] <= self.settings.suspects_max);
     }
 }

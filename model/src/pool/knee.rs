@@ -108,6 +108,16 @@ impl Knee {
         }
     }
 
+    /// New bounds; what was found is kept within them.
+    pub(super) fn configure(&mut self, settings: &PoolSettings) {
+        self.initial = settings.limit_initial;
+        self.min = settings.limit_min;
+        self.max = settings.limit_max;
+        self.limit = self.limit.clamp(self.min, self.max);
+        self.trial = None;
+        self.milestone = (self.limit, 0);
+    }
+
     /// Conversations that may be in flight.
     pub(super) const fn limit(&self) -> usize {
         self.limit

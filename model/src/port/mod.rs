@@ -2,6 +2,7 @@
 
 pub mod bmc;
 pub mod cluster;
+pub mod compute;
 pub mod lease;
 pub mod node;
 

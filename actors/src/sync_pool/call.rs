@@ -1,0 +1,128 @@
+//! One call to a BMC, from the last check of the lease to its outcome in the pool's landing channel.
+
+use baton_model::driver::BmcTarget;
+use baton_model::pool::{Answer, Job, JobId, Outcome, Work};
+use baton_model::port::bmc::{Bmc, BmcError};
+use baton_model::port::lease::LeaseCheck;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// How far beyond its budget a call may run before it is given up. The port promises to end within the budget; this
+/// only keeps a broken promise from holding a place for ever.
+const OVERTIME: Duration = Duration::from_secs(2);
+
+/// A call that the pool has let leave.
+pub(super) struct Call {
+    pub(super) id: JobId,
+    pub(super) job: Job,
+    pub(super) target: BmcTarget,
+    pub(super) budget: Duration,
+    pub(super) bmc: Arc<dyn Bmc>,
+    pub(super) lease: Arc<dyn LeaseCheck>,
+}
+
+/// A call that ended.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) id: JobId,
+    pub(super) rtt: Duration,
+    pub(super) end: End,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The port answered.
+    Called(Result<Answer, BmcError>),
+    /// The lease was over; nothing was sent.
+    NotMade,
+    /// The call panicked, was dropped, or overran its budget.
+    Lost,
+}
+
+impl End {
+    pub(super) const fn outcome(&self) -> Outcome<'_> {
+        match self {
+            Self::Called(Ok(_)) => Outcome::Answered,
+            Self::Called(Err(error)) => Outcome::Failed(error),
+            Self::NotMade => Outcome::NotMade,
+            Self::Lost => Outcome::Lost,
+        }
+    }
+}
+
+/// Reports `Lost` when the call ends in any way but its own.
+struct Landing {
+    id: JobId,
+    started: Instant,
+    home: Option<mpsc::Sender<Landed>>,
+}
+
+impl Landing {
+    fn land(&mut self, end: End) {
+        if let Some(home) = self.home.take() {
+            let (id, rtt) = (self.id, self.started.elapsed());
+            // The channel has a place for every call in flight; it is closed only when the pool is gone.
+            if let Err(mpsc::error::TrySendError::Full(lost)) =
+                home.try_send(Landed { id, rtt, end })
+            {
+                tracing::error!(
+                    ?lost,
+                    "the outcome of a BMC call found no place; please report this as a bug"
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.land(End::Lost);
+    }
+}
+
+impl Call {
+    /// Makes the call and sends its outcome home.
+    pub(super) async fn run(self, home: mpsc::Sender<Landed>) {
+        let mut landing = Landing {
+            id: self.id,
+            started: Instant::now(),
+            home: Some(home),
+        };
+        if self.job.work.is_write() && !self.lease.may_write(self.job.node, self.job.epoch) {
+            landing.land(End::NotMade);
+            return;
+        }
+        let call = self.make();
+        match tokio::time::timeout(self.budget + OVERTIME, call).await {
+            Ok(result) => landing.land(End::Called(result)),
+            Err(_) => {
+                let (node, work) = (self.job.node, self.job.work);
+                tracing::error!(%node, %work, "a BMC call overran its budget and was dropped; please report this as a bug");
+                landing.land(End::Lost);
+            }
+        }
+    }
+
+    async fn make(&self) -> Result<Answer, BmcError> {
+        match self.job.work {
+            Work::PowerQuery => {
+                let reading = self.bmc.power_state(&self.target, self.budget).await;
+                reading.map(Answer::Power)
+            }
+            Work::PowerCommand(action) => {
+                let accepted = self
+                    .bmc
+                    .power_action(&self.target, action, self.budget)
+                    .await;
+                accepted.map(|()| Answer::Accepted)
+            }
+            Work::Identify => {
+                let identity = self.bmc.identify(&self.target, self.budget).await;
+                identity.map(|identity| Answer::Identity(Box::new(identity)))
+            }
+        }
+    }
+}
