@@ -1,0 +1,175 @@
+//! The admin endpoint: what an operator sees and does beyond Ironic's API. It has its own listener, off the public one,
+//! and no identity of its own: whoever reaches the listener may use it, so it belongs on loopback or a management network.
+//!
+//! Everything here reads what this conductor knows now, without a read barrier: it has to answer when the cluster cannot.
+
+mod cluster;
+mod error;
+mod locks;
+mod nodes;
+mod staleness;
+
+use crate::request_id;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use baton_model::env::Env;
+use baton_model::ids::RequestId;
+use baton_model::port::cluster::{ClusterStatus, Proposer};
+use baton_model::port::node::NodeGateway;
+use baton_model::state::StateView;
+use bytes::Bytes;
+use error::AdminError;
+use http_body_util::{BodyExt, Limited};
+use prometheus_client::registry::Registry;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use tower::ServiceExt;
+
+/// Largest body of an admin request; a lock break carries an id and a reason.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// What the admin endpoint needs from the rest of the process.
+pub struct AdminDeps {
+    /// The replicated state.
+    pub state: StateView,
+    /// Changes it.
+    pub proposer: Arc<dyn Proposer>,
+    /// Asks the owners of nodes.
+    pub nodes: Arc<dyn NodeGateway>,
+    /// Knows the cluster.
+    pub cluster: Arc<dyn ClusterStatus>,
+    /// Time and chance.
+    pub env: Env,
+    /// All metrics of the process.
+    pub registry: Arc<Mutex<Registry>>,
+}
+
+/// Shared by all requests.
+struct Admin {
+    deps: AdminDeps,
+    staleness: staleness::Cache,
+}
+
+impl Admin {
+    fn request_id(&self) -> RequestId {
+        let id = request_id::draw(&*self.deps.env.entropy);
+        RequestId(id.to_str().unwrap_or_default().into())
+    }
+}
+
+/// The admin endpoint of one conductor. Cheap to clone.
+#[derive(Clone)]
+pub struct AdminApi(Router);
+
+impl AdminApi {
+    /// Builds the endpoint.
+    #[must_use]
+    pub fn new(deps: AdminDeps) -> Self {
+        let admin = Arc::new(Admin {
+            deps,
+            staleness: staleness::Cache::default(),
+        });
+        let router = Router::new()
+            .route("/", get(page))
+            .route("/metrics", get(metrics))
+            .route("/admin/v1/cluster", get(cluster::report))
+            .route("/admin/v1/members", get(cluster::members))
+            .route("/admin/v1/summary", get(cluster::summary))
+            .route("/admin/v1/nodes/{node}", get(nodes::show))
+            .route("/admin/v1/nodes/{node}/sync", post(nodes::sync))
+            .route("/admin/v1/locks", get(locks::list))
+            .route("/admin/v1/locks/{node}/break", post(locks::break_lock))
+            .route("/admin/v1/staleness", get(staleness::report))
+            .fallback(async || AdminError::new(StatusCode::NOT_FOUND, "There is no such page."))
+            .method_not_allowed_fallback(async || {
+                AdminError::new(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "This page has no such method.",
+                )
+            })
+            .with_state(admin);
+        Self(router)
+    }
+
+    /// Answers one request. Never fails: what goes wrong is in the reply.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response
+    where
+        B: hyper::body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        // Browsers send a foreign page's form without asking, but never with this type.
+        let is_json = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        if parts.method != Method::GET && !is_json {
+            return AdminError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Send the request with Content-Type: application/json.",
+            )
+            .into_response();
+        }
+        let body = match Box::pin(Limited::new(body, BODY_BYTES_MAX)).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => {
+                return AdminError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "The request body is too large.",
+                )
+                .into_response();
+            }
+        };
+        let request = Request::from_parts(parts, Body::from(body));
+        match self.0.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// `GET /`: the dashboard, one page without anything from elsewhere.
+async fn page() -> Response {
+    let mut response = Response::new(Body::from(include_str!("admin/dashboard.html")));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src \
+             data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    );
+    response
+}
+
+/// `GET /metrics`, for Prometheus.
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let mut text = String::new();
+    let registry = admin
+        .deps
+        .registry
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if prometheus_client::encoding::text::encode(&mut text, &registry).is_err() {
+        return AdminError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The metrics could not be written.",
+        )
+        .into_response();
+    }
+    drop(registry);
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    );
+    response
+}

@@ -1,0 +1,184 @@
+//! Read-only sub-resources of a node: children, and those that no node has any of yet.
+
+use crate::app::App;
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::reply::Reply;
+use axum::extract::State;
+use baton_model::node::record::NodeRecord;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The node exists and has none of these.
+async fn none(app: &App, call: &Call, document: Value) -> Result<Reply, ApiError> {
+    app.node(call).await?;
+    Ok(Reply::of(&document))
+}
+
+/// The node exists, the thing does not.
+async fn missing(
+    app: &App,
+    call: &Call,
+    text: impl FnOnce(&NodeRecord) -> String + Send,
+) -> Result<Reply, ApiError> {
+    let node = app.node(call).await?;
+    Err(ApiError::not_found(text(&node)))
+}
+
+/// `GET …/bios`.
+pub(crate) async fn bios(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    call.query.only(&["detail", "fields"])?;
+    let asks_more = call.query.get("detail").is_some() || call.query.get("fields").is_some();
+    if asks_more && !call.version.has(74) {
+        return Err(ApiError::bad("Unexpected arguments: detail, fields"));
+    }
+    none(&app, &call, json!({"bios": []})).await
+}
+
+/// `GET …/bios/{setting}`.
+pub(crate) async fn bios_setting(
+    State(app): State<Arc<App>>,
+    call: Call,
+) -> Result<Reply, ApiError> {
+    let name = call.segment(1);
+    missing(&app, &call, |node| {
+        format!("Node {} doesn't have a BIOS setting '{name}'", node.id)
+    })
+    .await
+}
+
+/// `GET …/firmware`.
+pub(crate) async fn firmware(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    none(&app, &call, json!({"firmware": []})).await
+}
+
+/// `GET …/history`.
+pub(crate) async fn history(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    call.query.only(&[
+        "detail", "limit", "marker", "fields", "sort_key", "sort_dir",
+    ])?;
+    crate::paging::Page::read(&call, app.options.max_limit)?;
+    none(&app, &call, json!({"history": []})).await
+}
+
+/// `GET …/history/{event}`.
+pub(crate) async fn history_event(
+    State(app): State<Arc<App>>,
+    call: Call,
+) -> Result<Reply, ApiError> {
+    let event = call.segment(1);
+    missing(&app, &call, |_| {
+        format!("Node history record {event} could not be found.")
+    })
+    .await
+}
+
+/// `GET …/inventory`: a 404 that Metal3 takes as "inspect it".
+pub(crate) async fn inventory(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    missing(&app, &call, |node| {
+        format!(
+            "Node inventory record for node {} could not be found.",
+            node.id
+        )
+    })
+    .await
+}
+
+/// `GET …/children`.
+pub(crate) async fn children(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    call.query.only(&[])?;
+    let node = app.node(&call).await?;
+    let mut children = Vec::new();
+    let mut after = None;
+    loop {
+        let state = app.deps.state.read();
+        let mut seen = 0;
+        for child in state.nodes_after(after).take(super::list::SCAN_CHUNK) {
+            seen += 1;
+            after = Some(child.serial);
+            if child.parent_node == Some(node.id) {
+                children.push(child.id.to_string());
+            }
+        }
+        if seen < super::list::SCAN_CHUNK {
+            break;
+        }
+    }
+    let base = &call.base;
+    let href = format!("{base}/v1/nodes?parent_node={}", node.id);
+    Ok(Reply::of(&json!({
+        "children": children,
+        "links": {"href": href, "rel": "children"},
+    })))
+}
+
+/// `GET` and `DELETE …/allocation`.
+pub(crate) async fn allocation(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    missing(&app, &call, |node| {
+        format!("Allocation for node {} could not be found.", node.id)
+    })
+    .await
+}
+
+/// `…/vmedia`, all methods.
+pub(crate) async fn vmedia(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    let node = app.node(&call).await?;
+    Err(super::states::unsupported(&node, "virtual media"))
+}
+
+/// `GET …/vendor_passthru/methods`.
+pub(crate) async fn vendor_methods(
+    State(app): State<Arc<App>>,
+    call: Call,
+) -> Result<Reply, ApiError> {
+    none(&app, &call, json!({})).await
+}
+
+/// Any vendor passthru.
+pub(crate) async fn vendor(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    app.node(&call).await?;
+    let in_path = call.segment(1);
+    let method = if in_path.is_empty() {
+        call.query.get("method").unwrap_or("None")
+    } else {
+        in_path
+    };
+    Err(ApiError::bad(format!("No handler for method {method}")))
+}
+
+/// `GET …/ports[/detail]`.
+pub(crate) async fn ports(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    none(&app, &call, json!({"ports": []})).await
+}
+
+/// `GET …/portgroups[/detail]`.
+pub(crate) async fn portgroups(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    none(&app, &call, json!({"portgroups": []})).await
+}
+
+/// `GET …/volume`.
+pub(crate) async fn volume(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    let node = app.node(&call).await?;
+    let (base, id) = (&call.base, node.id);
+    let links = |tail: &str| {
+        json!([
+            {"href": format!("{base}/v1/nodes/{id}/volume{tail}"), "rel": "self"},
+            {"href": format!("{base}/nodes/{id}/volume{tail}"), "rel": "bookmark"},
+        ])
+    };
+    Ok(Reply::of(&json!({
+        "links": links(""),
+        "connectors": links("/connectors"),
+        "targets": links("/targets"),
+    })))
+}
+
+/// `GET …/volume/connectors`.
+pub(crate) async fn connectors(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    none(&app, &call, json!({"connectors": []})).await
+}
+
+/// `GET …/volume/targets`.
+pub(crate) async fn targets(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    none(&app, &call, json!({"targets": []})).await
+}

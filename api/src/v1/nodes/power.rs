@@ -1,0 +1,96 @@
+//! `PUT /v1/nodes/{node}/states/power`: checked here, done by the node's owner.
+
+use super::states_location;
+use crate::app::{App, unexpected};
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::reply::Reply;
+use axum::extract::State;
+use baton_model::hardware::supported_power_requests;
+use baton_model::node::power::PowerRequest;
+use baton_model::node::provision::ProvisionState;
+use baton_model::node::record::NodeRecord;
+use baton_model::port::node::{NodeAnswer, NodeRequest};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Longest timeout of a soft request. A day is more than any operating system takes to shut down.
+const TIMEOUT_S_MAX: u64 = 86_400;
+
+/// Asks for a power state.
+pub(crate) async fn set(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    let arguments = call.arguments(&["target", "timeout"])?;
+    let word = arguments.text("target")?;
+    let timeout_s = timeout(arguments.get("timeout"))?;
+    if timeout_s.is_some() {
+        call.needs(27)?;
+    }
+    let node = app.node(&call).await?;
+    let request = PowerRequest::parse(word).ok_or_else(|| {
+        ApiError::bad(format!("Invalid state or transition: power state \"{word}\" of node {} is not one of power on, \
+             power off, rebooting, soft power off, soft rebooting.", node.id))
+    })?;
+    if request.is_soft() {
+        call.needs(27)?;
+    }
+    check(&node, request)?;
+    let work = NodeRequest::Power { request, timeout_s };
+    match app.request(&call, node.id, work).await? {
+        NodeAnswer::Accepted | NodeAnswer::Done => {
+            Ok(Reply::accepted(Some(&states_location(&call))))
+        }
+        NodeAnswer::Live(_) => Err(unexpected("The owner gave an answer to another question.")),
+    }
+}
+
+/// Rules that need no lock; the owner checks them again when it has it.
+fn check(node: &NodeRecord, request: PowerRequest) -> Result<(), ApiError> {
+    if matches!(
+        node.provision_state,
+        ProvisionState::Cleaning | ProvisionState::CleanWait
+    ) {
+        return Err(ApiError::bad(format!(
+            "The requested action \"{request}\" can not be performed on node \"{}\" while it is in state \"{}\".",
+            node.id, node.provision_state
+        )));
+    }
+    let supported = supported_power_requests(&node.interfaces.power);
+    if !supported.contains(&request) {
+        let list: Vec<String> = supported.iter().map(|one| format!("'{one}'")).collect();
+        return Err(ApiError::bad(format!(
+            "The power interface {} of node {} does not support the power state {request}. Supported: [{}].",
+            node.interfaces.power,
+            node.id,
+            list.join(", ")
+        )));
+    }
+    let switches_off = matches!(request, PowerRequest::Off | PowerRequest::SoftOff);
+    if node.disable_power_off && switches_off {
+        return Err(ApiError::conflict(format!(
+            "Node {} can not be powered off: disable_power_off is set on it.",
+            node.id
+        )));
+    }
+    Ok(())
+}
+
+fn timeout(value: Option<&Value>) -> Result<Option<u32>, ApiError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let seconds = match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    seconds
+        .filter(|seconds| (1..=TIMEOUT_S_MAX).contains(seconds))
+        .and_then(|seconds| u32::try_from(seconds).ok())
+        .map(Some)
+        .ok_or_else(|| {
+            let shown: String = value.to_string().chars().take(64).collect();
+            ApiError::bad(format!(
+                "Timeout must be a whole number of seconds between 1 and {TIMEOUT_S_MAX}, not {shown}"
+            ))
+        })
+}

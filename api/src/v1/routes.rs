@@ -1,0 +1,341 @@
+//! The one table of endpoints: method, path, policy, gate by microversion, how much of it is there, and the handler.
+//!
+//! The router is built from it; each request's policy and gate are looked up in it; `docs/compatibility.md` is printed
+//! from it, and a test compares the two.
+
+use super::{conductors, drivers, empty, nodes, root, shards};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::policy::{Action, PUBLIC};
+use crate::service::NotRouted;
+use crate::version::{Below, Gate};
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// How much of an endpoint is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Support {
+    /// As Ironic does it.
+    Full,
+    /// As Ironic does it, but for what the note says.
+    Partly(&'static str),
+    /// The correct answer of a deployment that has none of it.
+    Empty,
+    /// Refused with a clear text; nothing is changed.
+    Refused,
+}
+
+/// What is known about one route before its handler runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Its method.
+    pub(crate) method: Method,
+    /// Its path pattern below `/v1`.
+    pub(crate) path: &'static str,
+    /// The policy that guards it.
+    pub(crate) action: Action,
+    /// The version it came with.
+    pub(crate) gate: Option<Gate>,
+    support: Support,
+}
+
+/// Routes by pattern and method.
+pub(crate) struct Table(HashMap<&'static str, Vec<Row>>);
+
+impl Table {
+    /// The row of a matched route.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<&Row> {
+        // axum answers HEAD from GET routes; `service` lets it through for discovery only.
+        let method = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        self.0.get(path)?.iter().find(|row| row.method == *method)
+    }
+}
+
+/// Collects rows and the router that goes with them.
+pub(crate) struct Routes {
+    rows: Vec<Row>,
+    router: Router<Arc<App>>,
+}
+
+impl Routes {
+    fn add<H, T>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        action: Action,
+        gate: Option<Gate>,
+        support: Support,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        let filter = match method {
+            Method::POST => MethodFilter::POST,
+            Method::PUT => MethodFilter::PUT,
+            Method::PATCH => MethodFilter::PATCH,
+            Method::DELETE => MethodFilter::DELETE,
+            _ => MethodFilter::GET,
+        };
+        self.router = self.router.route(path, on(filter, handler));
+        self.rows.push(Row {
+            method,
+            path,
+            action,
+            gate,
+            support,
+        });
+        self
+    }
+
+    /// The router and the table.
+    pub(crate) fn build(self) -> (Router<Arc<App>>, Table) {
+        let mut table = HashMap::<_, Vec<Row>>::new();
+        for row in self.rows {
+            table.entry(row.path).or_default().push(row);
+        }
+        let router = self
+            .router
+            .fallback(no_route)
+            .method_not_allowed_fallback(async || ApiError::no_method());
+        (router, Table(table))
+    }
+}
+
+async fn no_route() -> Response {
+    let mut response = ApiError::no_route().into_response();
+    response.extensions_mut().insert(NotRouted);
+    response
+}
+
+const fn gate(since: u16, below: Below) -> Option<Gate> {
+    Some(Gate { since, below })
+}
+
+const fn hidden(since: u16) -> Option<Gate> {
+    gate(since, Below::NotFound)
+}
+
+const ALLOCATIONS: Below = Below::NotFoundText("The API version does not allow allocations");
+const TEMPLATES: Below = Below::NotFoundText("The API version does not allow deploy templates");
+const RUNBOOKS: Below = Below::NotFoundText("The API version does not allow runbooks");
+const RULES: Below = Below::NotFoundText("The API version does not allow inspection rules");
+const SHARDS: Below = Below::NotFoundText("The API version does not allow shards");
+const NOT_YET: Below = Below::NotFoundText("The API is not supported for this version");
+
+/// All of them.
+#[rustfmt::skip] // one row per endpoint, one line per row
+pub(crate) fn routes() -> Routes {
+    use Support::{Empty, Full, Partly, Refused};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const PATCH: Method = Method::PATCH;
+    const DELETE: Method = Method::DELETE;
+    let routes = Routes {
+        rows: Vec::new(),
+        router: Router::new(),
+    };
+    routes
+        .add(GET, "/", PUBLIC, None, Full, root::versions)
+        .add(GET, "/v1", PUBLIC, None, Full, root::v1)
+        // --- Nodes ---
+        .add(GET, "/nodes", "baremetal:node:list_all", None, Full, nodes::list::list)
+        .add(GET, "/nodes/detail", "baremetal:node:list_all", None, Full, nodes::list::detail)
+        .add(POST, "/nodes", "baremetal:node:create", None, Full, nodes::create::create)
+        .add(PATCH, "/nodes", "baremetal:node:update", None, Full, nodes::without_node)
+        .add(DELETE, "/nodes", "baremetal:node:delete", None, Full, nodes::without_node)
+        .add(GET, "/nodes/validate", "baremetal:node:validate", None, Full, nodes::validate::by_query)
+        .add(GET, "/nodes/{node}", "baremetal:node:get", None, Full, nodes::show::show)
+        .add(PATCH, "/nodes/{node}", "baremetal:node:update", None, Full, nodes::update::update)
+        .add(DELETE, "/nodes/{node}", "baremetal:node:delete", None, Full, nodes::delete::delete)
+        .add(GET, "/nodes/{node}/validate", "baremetal:node:validate", None, Full, nodes::validate::by_path)
+        .add(PUT, "/nodes/{node}/maintenance", "baremetal:node:set_maintenance", None, Full, nodes::maintenance::set)
+        .add(DELETE, "/nodes/{node}/maintenance", "baremetal:node:clear_maintenance", None, Full, nodes::maintenance::clear)
+        .add(GET, "/nodes/{node}/states", "baremetal:node:get_states", None, Full, nodes::states::show)
+        .add(PUT, "/nodes/{node}/states/power", "baremetal:node:set_power_state", None, Full, nodes::power::set)
+        .add(PUT, "/nodes/{node}/states/provision", "baremetal:node:set_provision_state", None,
+            Partly("verbs that the node's owner cannot carry out yet are refused by it with 400"), nodes::provision::set)
+        .add(PUT, "/nodes/{node}/states/raid", "baremetal:node:set_raid_state", gate(12, Below::NotAcceptable),
+            Partly("stored for interfaces with RAID; applied by a later version"), nodes::states::set_raid)
+        .add(GET, "/nodes/{node}/states/console", "baremetal:node:get_console", None,
+            Partly("always without a console"), nodes::states::console)
+        .add(PUT, "/nodes/{node}/states/console", "baremetal:node:set_console_state", None, Refused, nodes::states::set_console)
+        .add(PUT, "/nodes/{node}/states/boot_mode", "baremetal:node:set_boot_mode", hidden(76), Refused, nodes::states::set_boot_mode)
+        .add(PUT, "/nodes/{node}/states/secure_boot", "baremetal:node:set_secure_boot", hidden(76), Refused, nodes::states::set_secure_boot)
+        .add(GET, "/nodes/{node}/management/boot_device", "baremetal:node:get_boot_device", None,
+            Partly("fake: always pxe; other interfaces answer null"), nodes::management::boot_device)
+        .add(PUT, "/nodes/{node}/management/boot_device", "baremetal:node:set_boot_device", None,
+            Partly("fake only: accepts pxe"), nodes::management::set_boot_device)
+        .add(GET, "/nodes/{node}/management/boot_device/supported", "baremetal:node:get_boot_device", None, Full, nodes::management::supported)
+        .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", gate(63, Below::NotFound), Empty, nodes::management::indicators)
+        .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", gate(63, Below::NotFound), Empty, nodes::management::indicator)
+        .add(PUT, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:set_indicator_state", gate(63, Below::NotFound), Refused, nodes::management::indicator)
+        .add(PUT, "/nodes/{node}/management/inject_nmi", "baremetal:node:inject_nmi", hidden(29), Full, nodes::management::inject_nmi)
+        .add(GET, "/nodes/{node}/traits", "baremetal:node:traits:list", gate(37, Below::NotAcceptable), Full, nodes::traits::list)
+        .add(PUT, "/nodes/{node}/traits", "baremetal:node:traits:set", gate(37, Below::NotAllowed), Full, nodes::traits::replace)
+        .add(DELETE, "/nodes/{node}/traits", "baremetal:node:traits:delete", hidden(37), Full, nodes::traits::clear)
+        .add(PUT, "/nodes/{node}/traits/{trait}", "baremetal:node:traits:set", gate(37, Below::NotAllowed), Full, nodes::traits::add)
+        .add(DELETE, "/nodes/{node}/traits/{trait}", "baremetal:node:traits:delete", hidden(37), Full, nodes::traits::remove)
+        .add(GET, "/nodes/{node}/vifs", "baremetal:node:vif:list", hidden(28), Full, nodes::vifs::list)
+        .add(POST, "/nodes/{node}/vifs", "baremetal:node:vif:attach", hidden(28),
+            Partly("noop network: accepted, nothing is stored"), nodes::vifs::attach)
+        .add(DELETE, "/nodes/{node}/vifs/{vif}", "baremetal:node:vif:detach", hidden(28),
+            Partly("noop network: accepted, nothing is stored"), nodes::vifs::detach)
+        .add(GET, "/nodes/{node}/bios", "baremetal:node:bios:get", hidden(40), Empty, nodes::extras::bios)
+        .add(GET, "/nodes/{node}/bios/{setting}", "baremetal:node:bios:get", hidden(40), Empty, nodes::extras::bios_setting)
+        .add(GET, "/nodes/{node}/firmware", "baremetal:node:firmware:get", hidden(86), Empty, nodes::extras::firmware)
+        .add(GET, "/nodes/{node}/history", "baremetal:node:history:get", hidden(78), Empty, nodes::extras::history)
+        .add(GET, "/nodes/{node}/history/{event}", "baremetal:node:history:get", hidden(78), Empty, nodes::extras::history_event)
+        .add(GET, "/nodes/{node}/inventory", "baremetal:node:inventory:get", hidden(81), Empty, nodes::extras::inventory)
+        .add(GET, "/nodes/{node}/children", "baremetal:node:get", hidden(83), Full, nodes::extras::children)
+        .add(GET, "/nodes/{node}/allocation", "baremetal:allocation:get", hidden(52), Empty, nodes::extras::allocation)
+        .add(DELETE, "/nodes/{node}/allocation", "baremetal:allocation:delete", hidden(52), Empty, nodes::extras::allocation)
+        .add(GET, "/nodes/{node}/vmedia", "baremetal:node:vmedia:get", hidden(93), Refused, nodes::extras::vmedia)
+        .add(POST, "/nodes/{node}/vmedia", "baremetal:node:vmedia:attach", hidden(89), Refused, nodes::extras::vmedia)
+        .add(DELETE, "/nodes/{node}/vmedia", "baremetal:node:vmedia:detach", hidden(89), Refused, nodes::extras::vmedia)
+        .add(GET, "/nodes/{node}/vendor_passthru/methods", "baremetal:node:vendor_passthru", None, Empty, nodes::extras::vendor_methods)
+        .add(GET, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(POST, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(PUT, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(PATCH, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(DELETE, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(POST, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(PUT, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(GET, "/nodes/{node}/ports", "baremetal:port:get", None, Empty, nodes::extras::ports)
+        .add(GET, "/nodes/{node}/ports/detail", "baremetal:port:get", None, Empty, nodes::extras::ports)
+        .add(GET, "/nodes/{node}/portgroups", "baremetal:portgroup:get", hidden(24), Empty, nodes::extras::portgroups)
+        .add(GET, "/nodes/{node}/portgroups/detail", "baremetal:portgroup:get", hidden(24), Empty, nodes::extras::portgroups)
+        .add(GET, "/nodes/{node}/volume", "baremetal:volume:list", hidden(32), Full, nodes::extras::volume)
+        .add(GET, "/nodes/{node}/volume/connectors", "baremetal:volume:list", hidden(32), Empty, nodes::extras::connectors)
+        .add(GET, "/nodes/{node}/volume/targets", "baremetal:volume:list", hidden(32), Empty, nodes::extras::targets)
+        // --- Drivers and conductors ---
+        .add(GET, "/drivers", "baremetal:driver:get", None, Full, drivers::list)
+        .add(GET, "/drivers/{driver}", "baremetal:driver:get", None, Full, drivers::show)
+        .add(GET, "/drivers/{driver}/properties", "baremetal:driver:get_properties", None, Full, drivers::properties)
+        .add(GET, "/drivers/{driver}/raid/logical_disk_properties", "baremetal:driver:get_raid_logical_disk_properties",
+            gate(12, Below::NotAcceptable), Full, drivers::raid_properties)
+        .add(GET, "/drivers/{driver}/vendor_passthru/methods", "baremetal:driver:vendor_passthru", None, Empty, drivers::vendor_methods)
+        .add(GET, "/drivers/{driver}/vendor_passthru", "baremetal:driver:vendor_passthru", None, Refused, drivers::vendor)
+        .add(POST, "/drivers/{driver}/vendor_passthru", "baremetal:driver:vendor_passthru", None, Refused, drivers::vendor)
+        .add(GET, "/conductors", "baremetal:conductor:get", hidden(49), Full, conductors::list)
+        .add(GET, "/conductors/{host}", "baremetal:conductor:get", hidden(49), Full, conductors::show)
+        // --- Not kept yet ---
+        .add(GET, "/ports", "baremetal:port:list_all", None, Empty, empty::ports)
+        .add(GET, "/ports/detail", "baremetal:port:list_all", None, Empty, empty::ports)
+        .add(POST, "/ports", "baremetal:port:create", None, Refused, empty::no_ports)
+        .add(GET, "/ports/{port}", "baremetal:port:get", None, Empty, empty::port)
+        .add(PATCH, "/ports/{port}", "baremetal:port:update", None, Empty, empty::port)
+        .add(DELETE, "/ports/{port}", "baremetal:port:delete", None, Empty, empty::port)
+        .add(GET, "/portgroups", "baremetal:portgroup:list_all", hidden(23), Empty, empty::portgroups)
+        .add(GET, "/portgroups/detail", "baremetal:portgroup:list_all", hidden(23), Empty, empty::portgroups)
+        .add(POST, "/portgroups", "baremetal:portgroup:create", hidden(23), Refused, empty::no_portgroups)
+        .add(GET, "/portgroups/{group}", "baremetal:portgroup:get", hidden(23), Empty, empty::portgroup)
+        .add(PATCH, "/portgroups/{group}", "baremetal:portgroup:update", hidden(23), Empty, empty::portgroup)
+        .add(DELETE, "/portgroups/{group}", "baremetal:portgroup:delete", hidden(23), Empty, empty::portgroup)
+        .add(GET, "/portgroups/{group}/ports", "baremetal:portgroup:get", hidden(24), Empty, empty::portgroup)
+        .add(GET, "/chassis", "baremetal:chassis:get", None, Empty, empty::chassis)
+        .add(GET, "/chassis/detail", "baremetal:chassis:get", None, Empty, empty::chassis)
+        .add(POST, "/chassis", "baremetal:chassis:create", None, Refused, empty::no_chassis)
+        .add(GET, "/chassis/{chassis}", "baremetal:chassis:get", None, Empty, empty::one_chassis)
+        .add(PATCH, "/chassis/{chassis}", "baremetal:chassis:update", None, Empty, empty::one_chassis)
+        .add(DELETE, "/chassis/{chassis}", "baremetal:chassis:delete", None, Empty, empty::one_chassis)
+        .add(GET, "/chassis/{chassis}/nodes", "baremetal:chassis:get", None, Empty, empty::one_chassis)
+        .add(GET, "/chassis/{chassis}/nodes/detail", "baremetal:chassis:get", None, Empty, empty::one_chassis)
+        .add(GET, "/volume", "baremetal:volume:list", hidden(32), Full, empty::volume)
+        .add(GET, "/volume/connectors", "baremetal:volume:list_all", hidden(32), Empty, empty::connectors)
+        .add(POST, "/volume/connectors", "baremetal:volume:create", hidden(32), Refused, empty::no_connectors)
+        .add(GET, "/volume/connectors/{connector}", "baremetal:volume:get", hidden(32), Empty, empty::connector)
+        .add(PATCH, "/volume/connectors/{connector}", "baremetal:volume:update", hidden(32), Empty, empty::connector)
+        .add(DELETE, "/volume/connectors/{connector}", "baremetal:volume:delete", hidden(32), Empty, empty::connector)
+        .add(GET, "/volume/targets", "baremetal:volume:list_all", hidden(32), Empty, empty::targets)
+        .add(POST, "/volume/targets", "baremetal:volume:create", hidden(32), Refused, empty::no_targets)
+        .add(GET, "/volume/targets/{target}", "baremetal:volume:get", hidden(32), Empty, empty::target)
+        .add(PATCH, "/volume/targets/{target}", "baremetal:volume:update", hidden(32), Empty, empty::target)
+        .add(DELETE, "/volume/targets/{target}", "baremetal:volume:delete", hidden(32), Empty, empty::target)
+        .add(GET, "/allocations", "baremetal:allocation:list_all", gate(52, ALLOCATIONS), Empty, empty::allocations)
+        .add(POST, "/allocations", "baremetal:allocation:create", gate(52, Below::NotAllowed), Refused, empty::no_allocations)
+        .add(GET, "/allocations/{allocation}", "baremetal:allocation:get", gate(52, ALLOCATIONS), Empty, empty::allocation)
+        .add(PATCH, "/allocations/{allocation}", "baremetal:allocation:update", gate(57, Below::NotAllowed), Empty, empty::allocation)
+        .add(DELETE, "/allocations/{allocation}", "baremetal:allocation:delete", gate(52, Below::NotAllowed), Empty, empty::allocation)
+        .add(GET, "/deploy_templates", "baremetal:deploy_template:get", gate(55, TEMPLATES), Empty, empty::templates)
+        .add(POST, "/deploy_templates", "baremetal:deploy_template:create", gate(55, Below::NotAllowed), Refused, empty::no_templates)
+        .add(GET, "/deploy_templates/{template}", "baremetal:deploy_template:get", gate(55, TEMPLATES), Empty, empty::template)
+        .add(PATCH, "/deploy_templates/{template}", "baremetal:deploy_template:update", gate(55, Below::NotAllowed), Empty, empty::template)
+        .add(DELETE, "/deploy_templates/{template}", "baremetal:deploy_template:delete", gate(55, Below::NotAllowed), Empty, empty::template)
+        .add(GET, "/runbooks", "baremetal:runbook:list_all", gate(92, RUNBOOKS), Empty, empty::runbooks)
+        .add(POST, "/runbooks", "baremetal:runbook:create", gate(92, Below::NotAllowed), Refused, empty::no_runbooks)
+        .add(GET, "/runbooks/{runbook}", "baremetal:runbook:get", gate(92, RUNBOOKS), Empty, empty::runbook)
+        .add(PATCH, "/runbooks/{runbook}", "baremetal:runbook:update", gate(92, Below::NotAllowed), Empty, empty::runbook)
+        .add(DELETE, "/runbooks/{runbook}", "baremetal:runbook:delete", gate(92, Below::NotAllowed), Empty, empty::runbook)
+        .add(GET, "/inspection_rules", "baremetal:inspection_rule:list_all", gate(96, RULES), Empty, empty::rules)
+        .add(POST, "/inspection_rules", "baremetal:inspection_rule:create", gate(96, Below::NotAllowed), Refused, empty::no_rules)
+        .add(DELETE, "/inspection_rules", "baremetal:inspection_rule:delete", gate(96, Below::NotAllowed), Full, empty::delete_rules)
+        .add(GET, "/inspection_rules/{rule}", "baremetal:inspection_rule:get", gate(96, RULES), Empty, empty::rule)
+        .add(PATCH, "/inspection_rules/{rule}", "baremetal:inspection_rule:update", gate(96, Below::NotAllowed), Empty, empty::rule)
+        .add(DELETE, "/inspection_rules/{rule}", "baremetal:inspection_rule:delete", gate(96, Below::NotAllowed), Empty, empty::rule)
+        .add(GET, "/shards", "baremetal:shards:get", gate(82, SHARDS), Full, shards::list)
+        .add(POST, "/events", "baremetal:events:post", hidden(54), Partly("accepted and ignored"), empty::events)
+        .add(GET, "/lookup", PUBLIC, gate(22, NOT_YET), Empty, empty::lookup)
+        .add(POST, "/heartbeat/{node}", PUBLIC, gate(22, NOT_YET), Refused, empty::heartbeat)
+        .add(POST, "/continue_inspection", PUBLIC, None, Refused, empty::continue_inspection)
+}
+
+/// `docs/compatibility.md`: every endpoint with its state.
+#[must_use]
+pub fn compatibility() -> String {
+    let rows = routes().rows;
+    let count = |wanted: fn(Support) -> bool| rows.iter().filter(|row| wanted(row.support)).count();
+    let mut text = String::from(
+        "# Compatibility with the Bare Metal v1 API\n\n\
+         Microversions 1.1 to 1.115 are negotiated. This page is printed from the route table (`api/src/v1/routes.rs`) \
+         and a test keeps the two equal: run `UPDATE_DOCS=1 cargo nextest run -p baton-api compatibility` after a change.\n\n\
+         - **full**: as Ironic does it, for every version.\n\
+         - **partly**: as Ironic does it, but for what is said.\n\
+         - **empty**: the correct answer of a deployment that has none of it (empty lists, 404 for single ones).\n\
+         - **refused**: a clear 400 (404 or 409 where clients expect that); nothing is changed.\n\n",
+    );
+    // Writing to a string cannot fail.
+    let mut put = |args: std::fmt::Arguments<'_>| text.write_fmt(args).unwrap_or_default();
+    put(format_args!(
+        "{} endpoints: {} full, {} partly, {} empty, {} refused.\n\n",
+        rows.len(),
+        count(|support| support == Support::Full),
+        count(|support| matches!(support, Support::Partly(_))),
+        count(|support| support == Support::Empty),
+        count(|support| support == Support::Refused),
+    ));
+    put(format_args!(
+        "| method | path | since | state |\n|---|---|---|---|\n"
+    ));
+    for row in &rows {
+        let since = row.gate.map_or(1, |gate| gate.since);
+        let prefix = if matches!(row.path, "/" | "/v1") {
+            ""
+        } else {
+            "/v1"
+        };
+        let state = match row.support {
+            Support::Full => "full".to_owned(),
+            Support::Partly(note) => format!("partly: {note}"),
+            Support::Empty => "empty".to_owned(),
+            Support::Refused => "refused".to_owned(),
+        };
+        put(format_args!(
+            "| {} | `{prefix}{}` | 1.{since} | {state} |\n",
+            row.method, row.path
+        ));
+    }
+    text
+}

@@ -1,0 +1,179 @@
+//! The admin endpoint.
+
+use crate::world::{ME, World, env};
+use axum::body::Bytes;
+use axum::http::{Method, Request, StatusCode};
+use baton_api::{AdminApi, AdminDeps};
+use baton_model::ids::{ConductorId, LogIndex};
+use baton_model::port::cluster::{
+    ClusterReport, ClusterStatus, MemberReport, MemberRole, Proposer,
+};
+use baton_model::port::node::NodeGateway;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+struct Alone;
+
+impl ClusterStatus for Alone {
+    fn report(&self) -> ClusterReport {
+        ClusterReport {
+            me: ME.conductor,
+            leader: Some(ME.conductor),
+            term: 3,
+            last_log: LogIndex(10),
+            applied: LogIndex(10),
+            snapshot: None,
+            members: vec![MemberReport {
+                id: ConductorId(1),
+                address: "127.0.0.1:6390".into(),
+                role: MemberRole::Leader,
+                matched: Some(LogIndex(10)),
+                heard_ms: None,
+            }],
+            disk_bytes: Some(4096),
+        }
+    }
+}
+
+pub(crate) fn admin(world: &World) -> AdminApi {
+    let registry = Arc::new(Mutex::new(prometheus_client::registry::Registry::default()));
+    world
+        .api
+        .register_metrics(&mut registry.lock().expect("fine"));
+    AdminApi::new(AdminDeps {
+        state: world.cluster.state.clone(),
+        proposer: Arc::clone(&world.cluster) as Arc<dyn Proposer>,
+        nodes: Arc::clone(&world.owner) as Arc<dyn NodeGateway>,
+        cluster: Arc::new(Alone),
+        env: env(),
+        registry,
+    })
+}
+
+async fn ask(
+    api: &AdminApi,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Bytes) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(
+            body.map(|body| body.to_string()).unwrap_or_default(),
+        )))
+        .expect("valid");
+    let response = api.handle(request).await;
+    let status = response.status();
+    (
+        status,
+        response
+            .into_body()
+            .collect()
+            .await
+            .expect("in memory")
+            .to_bytes(),
+    )
+}
+
+async fn get(api: &AdminApi, path: &str) -> Value {
+    let (status, body) = ask(api, Method::GET, path, None).await;
+    assert_eq!(status, 200, "{path}");
+    serde_json::from_slice(&body).expect("JSON")
+}
+
+#[tokio::test]
+async fn it_shows_the_cluster_and_the_fleet() {
+    let world = World::new();
+    let id = world.enroll("one").await;
+    world.enroll("two").await;
+    world
+        .put("/v1/nodes/two/maintenance", json!({}))
+        .await
+        .expect(202);
+    world.cluster.lock(id);
+    let api = admin(&world);
+    assert_eq!(get(&api, "/admin/v1/cluster").await["term"], 3);
+    let members = get(&api, "/admin/v1/members").await;
+    assert_eq!(members["members"][0]["nodes"], 2);
+    assert_eq!(members["members"][0]["role"], "leader");
+    assert_eq!(members["members"][0]["host"], "rack-1");
+    let summary = get(&api, "/admin/v1/summary").await;
+    assert_eq!(summary["nodes"], 2);
+    assert_eq!(summary["maintenance"], 1);
+    assert_eq!(summary["provision_state"]["enroll"], 2);
+    assert_eq!(summary["outbox"]["depth"], 0);
+    let staleness = get(&api, "/admin/v1/staleness?worst=1").await;
+    assert_eq!(staleness["age_ms"]["max"], 1500);
+    assert_eq!(staleness["worst"].as_array().map(Vec::len), Some(1));
+    let node = get(&api, "/admin/v1/nodes/one").await;
+    assert_eq!(
+        (&node["owner"], &node["owned_by"]),
+        (&json!("rack-1"), &json!("hash"))
+    );
+    assert_eq!(node["live"]["confirmed_age_ms"], 1500);
+    assert_eq!(node["lock"]["holder"], "rack-1");
+    let (status, body) = ask(&api, Method::GET, "/metrics", None).await;
+    assert_eq!(status, 200);
+    assert!(
+        String::from_utf8_lossy(&body)
+            .contains("baton_api_requests_total{method=\"POST\",status=\"201\"} 2")
+    );
+    let (status, _) = ask(&api, Method::POST, "/admin/v1/nodes/one/sync", None).await;
+    assert_eq!(status, 202);
+    let (status, _) = ask(&api, Method::GET, "/admin/v1/nodes/none", None).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_lock_is_broken_by_its_id_and_with_a_reason() {
+    let world = World::new();
+    let id = world.enroll("one").await;
+    let intent = world.cluster.lock(id);
+    let api = admin(&world);
+    let locks = get(&api, "/admin/v1/locks").await;
+    assert_eq!(locks["total"], 1);
+    assert_eq!(locks["locks"][0]["purpose"], "provision action manage");
+    assert_eq!(locks["locks"][0]["overdue"], true);
+    let path = format!("/admin/v1/locks/{id}/break");
+    for (body, wanted) in [
+        (json!({}), 400),
+        (json!({"intent": intent, "reason": " "}), 400),
+        (json!({"intent": 99, "reason": "stuck"}), 409),
+        (json!({"intent": intent, "reason": "stuck since noon"}), 200),
+        (json!({"intent": intent, "reason": "stuck since noon"}), 409),
+    ] {
+        let (status, answer) = ask(&api, Method::POST, &path, Some(body.clone())).await;
+        assert_eq!(
+            status,
+            wanted,
+            "{body}: {}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    let node = world.get("/v1/nodes/one").await.json();
+    assert_eq!(node["reservation"], Value::Null);
+    assert_eq!(node["last_error"], "stuck since noon");
+}
+
+#[tokio::test]
+async fn the_page_is_whole_and_foreign_forms_are_refused() {
+    let world = World::new();
+    let api = admin(&world);
+    let (status, body) = ask(&api, Method::GET, "/", None).await;
+    assert_eq!(status, 200);
+    let page = String::from_utf8_lossy(&body);
+    for foreign in ["http://", "https://", "src=\"//", "@import"] {
+        assert!(
+            !page.contains(foreign),
+            "the page loads something from elsewhere: {foreign}"
+        );
+    }
+    let form = Request::post("/admin/v1/nodes/one/sync")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::new(Bytes::new()))
+        .expect("valid");
+    assert_eq!(api.handle(form).await.status(), 415);
+}

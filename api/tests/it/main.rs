@@ -1,0 +1,14 @@
+//! The API over its real router, against a cluster that applies at once and owners that do as they are told.
+
+mod admin;
+mod bad_input;
+mod clients;
+mod docs;
+mod figures;
+mod lists;
+mod nodes;
+mod patches;
+mod resources;
+mod versions;
+mod work;
+mod world;

@@ -1,0 +1,211 @@
+//! Drivers, conductors, and the resources that are read empty.
+
+use crate::world::World;
+use axum::http::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn drivers_are_what_live_conductors_serve() {
+    let mut world = World::new();
+    let list = world.get("/v1/drivers").await.expect(200).json();
+    let names: Vec<_> = list["drivers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| d["name"].clone())
+        .collect();
+    assert_eq!(
+        names,
+        ["fake-hardware", "ipmi", "manual-management", "redfish"]
+    );
+    assert_eq!(list["drivers"][0]["hosts"], json!(["rack-1"]));
+    assert!(list["drivers"][0].get("default_power_interface").is_none());
+    let redfish = world.get("/v1/drivers/redfish").await.expect(200).json();
+    assert_eq!(redfish["default_power_interface"], "redfish");
+    assert_eq!(
+        redfish["enabled_management_interfaces"],
+        json!(["redfish", "noop"])
+    );
+    let properties = world
+        .get("/v1/drivers/ipmi/properties")
+        .await
+        .expect(200)
+        .json();
+    assert!(
+        properties["ipmi_address"]
+            .as_str()
+            .is_some_and(|text| text.contains("Required."))
+    );
+    let unknown = world.get("/v1/drivers/zz").await.expect(404);
+    assert_eq!(
+        unknown.fault(),
+        "Could not find the following driver(s) or hardware type(s): zz."
+    );
+    assert_eq!(
+        world
+            .get("/v1/drivers/zz/properties")
+            .await
+            .expect(404)
+            .fault(),
+        "The driver 'zz' is unknown."
+    );
+    assert_eq!(
+        world.get("/v1/drivers?type=classic").await.json(),
+        json!({"drivers": []})
+    );
+    world.get("/v1/drivers?type=zz").await.expect(400);
+    let one = world
+        .get("/v1/drivers?fields=name")
+        .await
+        .expect(200)
+        .json();
+    assert!(one["drivers"][0].get("hosts").is_none());
+    world
+        .get("/v1/drivers/redfish/raid/logical_disk_properties")
+        .await
+        .expect(200);
+    world
+        .at("1.29")
+        .get("/v1/drivers?detail=true")
+        .await
+        .expect(406);
+}
+
+#[tokio::test]
+async fn conductors_are_the_members() {
+    let mut world = World::new();
+    let list = world.get("/v1/conductors").await.expect(200).json();
+    let one = &list["conductors"][0];
+    assert_eq!(
+        (&one["hostname"], &one["alive"]),
+        (&json!("rack-1"), &json!(true))
+    );
+    assert!(one.get("drivers").is_none());
+    let shown = world.get("/v1/conductors/rack-1").await.expect(200).json();
+    assert_eq!(shown["drivers"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        world.get("/v1/conductors/none").await.expect(404).fault(),
+        "Conductor none could not be found."
+    );
+    world.at("1.48").get("/v1/conductors").await.expect(404);
+}
+
+#[tokio::test]
+async fn resources_that_are_not_kept_read_empty() {
+    let world = World::new();
+    world.enroll("one").await;
+    for (path, key) in [
+        ("/v1/ports", "ports"),
+        ("/v1/ports/detail?node=one", "ports"),
+        ("/v1/ports?address=aa:bb:cc:dd:ee:ff&fields=uuid", "ports"),
+        ("/v1/portgroups/detail", "portgroups"),
+        ("/v1/chassis", "chassis"),
+        ("/v1/volume/connectors?detail=True", "connectors"),
+        ("/v1/volume/targets", "targets"),
+        ("/v1/allocations", "allocations"),
+        ("/v1/deploy_templates", "deploy_templates"),
+        ("/v1/runbooks", "runbooks"),
+        ("/v1/inspection_rules", "inspection_rules"),
+        ("/v1/nodes/one/ports", "ports"),
+        ("/v1/nodes/one/bios?detail=true", "bios"),
+        ("/v1/nodes/one/firmware", "firmware"),
+        ("/v1/nodes/one/history", "history"),
+        ("/v1/nodes/one/vifs", "vifs"),
+        ("/v1/nodes/one/management/indicators", "indicators"),
+    ] {
+        let answer = world.get(path).await.expect(200).json();
+        assert_eq!(answer[key], json!([]), "{path}");
+    }
+    for path in [
+        "/v1/ports?node=none",
+        "/v1/nodes/none/ports",
+        "/v1/nodes/one/inventory",
+        "/v1/ports/x",
+        "/v1/nodes/one/allocation",
+    ] {
+        world.get(path).await.expect(404);
+    }
+    let bad = world.get("/v1/ports?address=zz").await.expect(400);
+    assert_eq!(bad.fault(), "Expected valid MAC address for address: zz");
+    let refused = world
+        .post("/v1/ports", json!({"address": "aa:bb:cc:dd:ee:ff"}))
+        .await
+        .expect(400);
+    assert!(refused.fault().contains("does not keep ports"));
+}
+
+#[tokio::test]
+async fn vifs_of_the_noop_network_are_accepted() {
+    let world = World::new();
+    world.enroll("one").await;
+    world
+        .post("/v1/nodes/one/vifs", json!({"id": "port-1"}))
+        .await
+        .expect(204);
+    world.delete("/v1/nodes/one/vifs/port-1").await.expect(204);
+    world
+        .post("/v1/nodes/one/vifs", json!({}))
+        .await
+        .expect(400);
+}
+
+#[tokio::test]
+async fn boot_devices_answer() {
+    let world = World::new();
+    world.enroll("one").await;
+    assert_eq!(
+        world
+            .get("/v1/nodes/one/management/boot_device")
+            .await
+            .expect(200)
+            .json(),
+        json!({"boot_device": "pxe", "persistent": false})
+    );
+    assert_eq!(
+        world
+            .get("/v1/nodes/one/management/boot_device/supported")
+            .await
+            .json(),
+        json!({"supported_boot_devices": ["pxe"]})
+    );
+    let put = "/v1/nodes/one/management/boot_device";
+    world
+        .put(put, json!({"boot_device": "pxe"}))
+        .await
+        .expect(204);
+    assert_eq!(
+        world
+            .put(put, json!({"boot_device": "disk"}))
+            .await
+            .expect(400)
+            .fault(),
+        "Invalid boot device disk specified."
+    );
+}
+
+#[tokio::test]
+async fn links_follow_the_configured_endpoint_or_the_proxy() {
+    let fixed =
+        World::with(|options| options.public_endpoint = Some("https://bm.example/base/".into()));
+    let root = fixed.raw(Method::GET, "/", &[], "").await.json();
+    assert_eq!(
+        root["default_version"]["links"][0]["href"],
+        "https://bm.example/base/v1/"
+    );
+    let proxied = World::with(|options| options.proxy_headers = true);
+    let headers = [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "front:443"),
+    ];
+    let root = proxied.raw(Method::GET, "/", &headers, "").await.json();
+    assert_eq!(
+        root["default_version"]["links"][0]["href"],
+        "https://front:443/v1/"
+    );
+    let plain = World::new();
+    let root = plain.raw(Method::GET, "/", &headers, "").await.json();
+    assert_eq!(
+        root["default_version"]["links"][0]["href"],
+        "http://bm.example:6385/v1/"
+    );
+}
