@@ -1,26 +1,35 @@
 //! [`BmcClient`]: the production implementation of the [`Bmc`] port. It looks at what kind of BMC a node has and hands
 //! the call to that protocol's client; no decision is made here.
 
+use crate::ipmi::IpmiClient;
 use crate::redfish::{RedfishClient, RedfishConfig};
 use baton_model::driver::BmcTarget;
-use baton_model::driver::ipmi::IpmiTarget;
 use baton_model::port::BoxFuture;
 use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All BMCs of all protocols.
 #[derive(Clone, Debug)]
 pub struct BmcClient {
     redfish: RedfishClient,
+    ipmi: Arc<IpmiClient>,
 }
 
 impl BmcClient {
     /// A client with no connection and no session yet.
     #[must_use]
-    pub fn new(redfish: RedfishConfig) -> Self {
+    pub fn new(redfish: RedfishConfig, ipmi: Arc<IpmiClient>) -> Self {
         Self {
             redfish: RedfishClient::new(redfish),
+            ipmi,
         }
+    }
+
+    /// The IPMI half, for its counters and sessions.
+    #[must_use]
+    pub fn ipmi(&self) -> &IpmiClient {
+        &self.ipmi
     }
 
     /// The Redfish half, for its counters.
@@ -38,14 +47,6 @@ fn no_bmc<T>() -> Result<T, BmcError> {
     })
 }
 
-fn no_ipmi<T>(target: &IpmiTarget, operation: &'static str) -> Result<T, BmcError> {
-    Err(BmcError::Unsupported {
-        bmc: target.address.clone(),
-        operation,
-        reason: "this build has no IPMI client".into(),
-    })
-}
-
 impl Bmc for BmcClient {
     fn power_state<'a>(
         &'a self,
@@ -54,7 +55,7 @@ impl Bmc for BmcClient {
     ) -> BoxFuture<'a, Result<PowerReading, BmcError>> {
         match target {
             BmcTarget::Redfish(target) => Box::pin(self.redfish.power_state(target, budget)),
-            BmcTarget::Ipmi(target) => Box::pin(async { no_ipmi(target, "power status") }),
+            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.power_state(target, budget)),
             BmcTarget::Fake => Box::pin(async { no_bmc() }),
         }
     }
@@ -69,7 +70,7 @@ impl Bmc for BmcClient {
             BmcTarget::Redfish(target) => {
                 Box::pin(self.redfish.power_action(target, action, budget))
             }
-            BmcTarget::Ipmi(target) => Box::pin(async { no_ipmi(target, "power") }),
+            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.power_action(target, action, budget)),
             BmcTarget::Fake => Box::pin(async { no_bmc() }),
         }
     }
@@ -81,7 +82,7 @@ impl Bmc for BmcClient {
     ) -> BoxFuture<'a, Result<BmcIdentity, BmcError>> {
         match target {
             BmcTarget::Redfish(target) => Box::pin(self.redfish.identify(target, budget)),
-            BmcTarget::Ipmi(target) => Box::pin(async { no_ipmi(target, "identify") }),
+            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.identify(target, budget)),
             BmcTarget::Fake => Box::pin(async { no_bmc() }),
         }
     }
@@ -89,11 +90,14 @@ impl Bmc for BmcClient {
     fn forget<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, ()> {
         match target {
             BmcTarget::Redfish(target) => Box::pin(self.redfish.forget(target)),
-            BmcTarget::Ipmi(_) | BmcTarget::Fake => Box::pin(async {}),
+            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.forget(target)),
+            BmcTarget::Fake => Box::pin(async {}),
         }
     }
 
     fn close<'a>(&'a self, budget: Duration) -> BoxFuture<'a, ()> {
-        Box::pin(self.redfish.close(budget))
+        Box::pin(async move {
+            tokio::join!(self.redfish.close(budget), self.ipmi.close(budget));
+        })
     }
 }

@@ -10,8 +10,8 @@ use std::net::IpAddr;
 /// The UDP port of RMCP (IPMI 2.0 §13.1.1).
 pub const IPMI_PORT: u16 = 623;
 
-/// Privilege level asked for when the session opens (IPMI 2.0 §22.15).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Privilege level asked for when the session opens (IPMI 2.0 §6.8), in rising order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Privilege {
     /// `CALLBACK`
     Callback,

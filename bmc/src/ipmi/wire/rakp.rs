@@ -105,7 +105,7 @@ pub struct OpenGranted {
 pub struct OpenResponse {
     /// Tag of the request.
     pub tag: u8,
-    /// The console's session id, echoed.
+    /// The console's session id, echoed; 0 in a refusal that does not tell.
     pub console_id: u32,
     /// The grant, or why not.
     pub result: Result<OpenGranted, RmcpStatus>,
@@ -130,26 +130,30 @@ impl Encode for OpenResponse {
 }
 
 impl OpenResponse {
-    /// Reads it as a console does.
+    /// Reads it as a console does. A refusal may end after the status: OpenIPMI's simulator sends no more.
     ///
     /// # Errors
     /// Too short, or algorithm payloads out of order.
     pub fn decode(payload: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(payload, "Open Session Response");
-        let [tag, status, privilege, _] = reader.array()?;
-        let console_id = reader.u32()?;
-        let result = match RmcpStatus(status) {
-            RmcpStatus::OK => Ok(OpenGranted {
+        let [tag, status] = reader.array()?;
+        if RmcpStatus(status) != RmcpStatus::OK {
+            let console_id = reader.take(2).and_then(|_| reader.u32());
+            return Ok(Self {
+                tag,
+                console_id: console_id.unwrap_or(0),
+                result: Err(RmcpStatus(status)),
+            });
+        }
+        let [privilege, _] = reader.array()?;
+        Ok(Self {
+            tag,
+            console_id: reader.u32()?,
+            result: Ok(OpenGranted {
                 bmc_id: reader.u32()?,
                 privilege: privilege & 0x0F,
                 algorithms: Algorithms::decode(&mut reader)?,
             }),
-            refusal => Err(refusal),
-        };
-        Ok(Self {
-            tag,
-            console_id,
-            result,
         })
     }
 }

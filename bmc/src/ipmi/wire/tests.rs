@@ -368,6 +368,11 @@ fn refusals_are_eight_bytes() {
     refusal.encode(&mut bytes);
     assert_eq!(bytes.len(), 8);
     assert_eq!(OpenResponse::decode(&bytes), Ok(refusal));
+    let terse = OpenResponse {
+        console_id: 0,
+        ..refusal
+    };
+    assert_eq!(OpenResponse::decode(&bytes[..2]), Ok(terse));
     assert_eq!(
         RmcpStatus::NO_CIPHER_SUITE.to_string(),
         "no matching cipher suite"
