@@ -5,6 +5,8 @@
 //! a machine's record is not known here. Every call ends within the budget it was given, every cache is bounded, and
 //! whatever a BMC sends is a value or a typed error.
 
+#[cfg(feature = "sim")]
+pub mod bench;
 pub mod client;
 pub mod ipmi;
 pub mod quirks;
