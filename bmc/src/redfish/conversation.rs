@@ -7,7 +7,7 @@
 use super::answer;
 use super::exchange::{Answer, ExchangeError, exchange};
 use super::pool::{Link, Login};
-use super::stream::{ConnectError, Connector, Endpoint};
+use super::stream::{ConnectError, Connector, Endpoint, Stream};
 use super::{Counters, Shared};
 use crate::quirks::Quirks;
 use baton_model::driver::redfish::{RedfishAuth, RedfishTarget};
@@ -136,7 +136,7 @@ impl Conversation<'_> {
             self.count_attempt_once();
             match exchange(stream, request.clone()).await {
                 Ok((answer, stream)) => {
-                    self.link.stream = stream;
+                    self.keep(stream);
                     return Ok(answer);
                 }
                 // The BMC closed the idle connection while we wrote. Reading again changes nothing there.
@@ -149,11 +149,16 @@ impl Conversation<'_> {
         let stream = self.connect().await?;
         match exchange(stream, request).await {
             Ok((answer, stream)) => {
-                self.link.stream = stream;
+                self.keep(stream);
                 Ok(answer)
             }
             Err(error) => Err(self.broken(method, error)),
         }
+    }
+
+    /// Keeps a connection for the next request, unless there are more than may be kept.
+    fn keep(&mut self, stream: Option<Stream>) {
+        self.link.stream = stream.filter(|_| !self.shared.pool.is_over());
     }
 
     /// The first use of a kept connection counts as one attempt.
@@ -197,7 +202,7 @@ impl Conversation<'_> {
     }
 
     /// A new connection, with room made for it.
-    async fn connect(&mut self) -> Result<super::stream::Stream, BmcError> {
+    async fn connect(&mut self) -> Result<Stream, BmcError> {
         let shared = self.shared;
         self.attempts.fetch_add(1, Ordering::Relaxed);
         if shared.pool.is_full() {

@@ -258,6 +258,11 @@ impl Pool {
         self.open.load(Ordering::Relaxed) >= self.limits.connections_max
     }
 
+    /// Whether more connections are open than may be: calls in flight took them.
+    pub(super) fn is_over(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > self.limits.connections_max
+    }
+
     /// Closes one connection that nobody used lately. Its link, and so its session and TLS ticket, stay.
     pub(super) fn close_one(&self) {
         let mut table = self.lock();

@@ -117,7 +117,10 @@ impl Conversation<'_> {
             }
             _ => return Err(self.unexpected(answer)),
         }
-        let mut token = answer.headers.get(X_AUTH_TOKEN).cloned().ok_or_else(|| {
+        // Copied, because a header of an answer keeps hyper's whole read buffer of 8 KiB alive.
+        let copy = |token: &HeaderValue| HeaderValue::from_bytes(token.as_bytes()).ok();
+        let token = answer.headers.get(X_AUTH_TOKEN).and_then(copy);
+        let mut token = token.ok_or_else(|| {
             self.garbled(
                 "No X-Auth-Token returned from remote host when attempting to establish a session; \
                  set redfish_auth_type to basic if it has no sessions",
