@@ -6,25 +6,31 @@
 //! its connection.
 //!
 //! Layers, each knowing only the ones before: `answer` (JSON), `tls` and `stream` (a connection), `exchange` (one request),
-//! `pool` (what is kept), `conversation` (statuses, reconnects), `session` (logging in), `system` and `reset` (Redfish).
+//! `pool` (what is kept), `conversation` and `failure` (statuses, reconnects, words), `session` (logging in), `system` and `reset` (Redfish).
 //!
 //! Not here: when to ask again, and how often. That is the sync pool's business.
 
 mod answer;
+mod config;
 mod conversation;
 mod exchange;
+mod failure;
 mod pool;
 mod reset;
 mod reset_type;
 mod session;
+mod stats;
 mod stream;
 mod system;
 mod tls;
 
+pub use config::RedfishConfig;
 pub use reset_type::{ResetSet, ResetType};
+pub use stats::RedfishStats;
 
 use self::conversation::Conversation;
 use self::pool::{Limits, Link, Pool, Retired};
+use self::stats::Counters;
 use self::stream::Endpoint;
 use self::tls::TlsConfigs;
 use baton_model::driver::redfish::RedfishTarget;
@@ -43,74 +49,6 @@ use tokio_util::task::TaskTracker;
 const LOGOUT_BUDGET: Duration = Duration::from_secs(5);
 /// Logouts running at once, in the background or at a graceful stop. Enough for a rack change, harmless to a switch.
 const LOGOUTS_MAX: usize = 256;
-
-/// What an operator can set. Option names in brackets are Ironic's.
-#[derive(Clone, Debug)]
-pub struct RedfishConfig {
-    /// Longest time for one TCP connection (`[redfish]connect_timeout`); the call's budget may be shorter.
-    pub connect_timeout: Duration,
-    /// CA file or directory that `redfish_verify_ca: true` means (`[redfish]verify_ca`); `None` is the system's.
-    pub verify_ca: Option<Box<str>>,
-    /// Most open connections. Above it, the one longest unused is closed for each new one.
-    pub connections_max: usize,
-    /// A connection unused for this long is closed.
-    pub connection_idle: Duration,
-    /// Most BMCs about which anything is remembered.
-    pub targets_max: usize,
-    /// A BMC unused for this long is logged out of and forgotten.
-    pub target_idle: Duration,
-}
-
-impl Default for RedfishConfig {
-    /// 100,000 BMCs, each read once a minute, keep their connections; one forgotten read does not close one.
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(30),
-            verify_ca: None,
-            connections_max: 100_000,
-            connection_idle: Duration::from_secs(150),
-            targets_max: 131_072,
-            target_idle: Duration::from_secs(1800),
-        }
-    }
-}
-
-/// Counted since the client was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RedfishStats {
-    /// Requests sent.
-    pub requests: u64,
-    /// Connections made.
-    pub connections: u64,
-    /// TLS handshakes in full.
-    pub handshakes_full: u64,
-    /// TLS handshakes that resumed an earlier session.
-    pub handshakes_resumed: u64,
-    /// Sessions opened.
-    pub logins: u64,
-    /// Sessions ended by us.
-    pub logouts: u64,
-    /// Connections open now.
-    pub connections_open: u64,
-    /// BMCs remembered now.
-    pub targets: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    requests: AtomicU64,
-    connections: AtomicU64,
-    handshakes_full: AtomicU64,
-    handshakes_resumed: AtomicU64,
-    logins: AtomicU64,
-    logouts: AtomicU64,
-}
-
-impl Counters {
-    fn add(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// What all conversations share.
 struct Shared {
