@@ -37,7 +37,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    const fn code(code: CompletionCode) -> Self {
+    pub(super) const fn code(code: CompletionCode) -> Self {
         Self {
             code,
             bytes: [0; DATA_MAX],
@@ -165,6 +165,12 @@ pub(super) fn inside(
             Answer::data_of(&[asked.number()])
         }
         Command::GetPrivilege => Answer::data_of(&[active.privilege.number()]),
+        // §22.19: only an administrator ends the sessions of others.
+        Command::CloseSession(id)
+            if id != asker.session && !allowed(active, Privilege::Administrator) =>
+        {
+            Answer::code(CompletionCode::INSUFFICIENT_PRIVILEGE)
+        }
         Command::CloseSession(id) => Answer {
             closes: Some(id),
             ..Answer::code(CompletionCode::OK)

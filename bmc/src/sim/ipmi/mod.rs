@@ -12,6 +12,7 @@ mod session;
 mod tests;
 
 use super::core::Core;
+use crate::ipmi::wire::code::CompletionCode;
 use crate::ipmi::wire::message::Request;
 use crate::ipmi::wire::packet::{self, AuthType, Packet, Packet15, Packet20, PayloadType};
 use baton_model::driver::ipmi::CipherSuite;
@@ -150,11 +151,23 @@ impl IpmiFace {
             session: id,
             remote: exchange.remote,
         };
-        let answer = commands::inside(core, now, &request, active, &asker, &mut self.boot_flags);
-        seal(core, active, console_id, &request, &answer, exchange.out);
+        let mut answer =
+            commands::inside(core, now, &request, active, &asker, &mut self.boot_flags);
+        if let Some(closing) = answer.closes
+            && self.sessions.find_mut(closing).is_none()
+        {
+            answer = commands::Answer::code(CompletionCode::INVALID_SESSION_ID);
+        }
+        if let Some(Session {
+            phase: Phase::Active(active),
+            ..
+        }) = self.sessions.find_mut(id)
+        {
+            seal(core, active, console_id, &request, &answer, exchange.out);
+        }
         if let Some(closing) = answer.closes {
-            let closed = self.sessions.remove(closing);
-            core.counters.sessions_closed += u64::from(closed);
+            self.sessions.remove(closing);
+            core.counters.sessions_closed += 1;
         }
     }
 }

@@ -283,6 +283,35 @@ fn a_closed_session_is_silent() {
 }
 
 #[test]
+fn an_administrator_ends_the_session_of_another() {
+    let mut bmc = bmc();
+    let mut fenced = Console::admin(&mut bmc, CipherSuite::Three);
+    let mut owner = Console::admin(&mut bmc, CipherSuite::Seventeen);
+    let close = Command::CloseSession(fenced.bmc_id);
+    assert_eq!(
+        owner.ask(&mut bmc, AT, close).unwrap().0,
+        CompletionCode::INSUFFICIENT_PRIVILEGE,
+        "a session starts as user"
+    );
+    let raise = Command::SetPrivilege(Privilege::Administrator);
+    owner.ask(&mut bmc, AT, raise).unwrap();
+    fenced.ask(&mut bmc, AT, raise).unwrap();
+    assert_eq!(
+        owner.ask(&mut bmc, AT, close).unwrap().0,
+        CompletionCode::OK
+    );
+    let off = Command::ChassisControl(ControlAction::PowerDown);
+    assert!(fenced.ask(&mut bmc, AT, off).is_none(), "it is fenced");
+    assert!(owner.is_on(&mut bmc));
+    assert_eq!(
+        owner.ask(&mut bmc, AT, close).unwrap().0,
+        CompletionCode::INVALID_SESSION_ID,
+        "it has ended already"
+    );
+    assert_eq!(bmc.core.counters.sessions_closed, 1);
+}
+
+#[test]
 fn a_replayed_packet_is_dropped() {
     let mut bmc = bmc();
     let mut console = Console::admin(&mut bmc, CipherSuite::Seventeen);
