@@ -8,7 +8,9 @@
 mod clusters;
 mod crash;
 mod damage;
+mod figures;
 mod format;
 mod power_cut;
 mod storage_suite;
 mod support;
+mod tls;

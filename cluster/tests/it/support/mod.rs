@@ -116,6 +116,7 @@ pub(crate) struct Founders {
     pub(crate) sinks: BTreeMap<u64, Arc<Counts>>,
     pub(crate) storage: Box<dyn Fn(u64) -> Storage + Send + Sync>,
     pub(crate) compaction: Compaction,
+    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) starts: u64,
 }
 
@@ -124,6 +125,15 @@ impl Founders {
         n: u64,
         storage: impl Fn(u64) -> Storage + Send + Sync + 'static,
         compaction: Compaction,
+    ) -> Self {
+        Self::start_with(n, storage, compaction, Arc::new(Tcp::default())).await
+    }
+
+    pub(crate) async fn start_with(
+        n: u64,
+        storage: impl Fn(u64) -> Storage + Send + Sync + 'static,
+        compaction: Compaction,
+        transport: Arc<dyn Transport>,
     ) -> Self {
         let mut listens = BTreeMap::new();
         let mut members = BTreeMap::new();
@@ -142,6 +152,7 @@ impl Founders {
             sinks: BTreeMap::new(),
             storage: Box::new(storage),
             compaction,
+            transport,
             starts: 0,
         };
         for (id, listen) in listens {
@@ -154,6 +165,7 @@ impl Founders {
         let mut options = options(&format!("c{id}"), (self.storage)(id), listen);
         options.founding = founding(id, &self.members);
         options.compaction = self.compaction;
+        options.transport = self.transport.clone();
         self.starts += 1;
         let sink = self.sinks.entry(id).or_default().clone();
         let cluster = Cluster::start(options, env(100 * self.starts + id), sink).await?;
