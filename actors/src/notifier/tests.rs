@@ -1,3 +1,5 @@
+//! Tests of the notifier: what leaves the outbox, and what waits.
+
 use super::*;
 use crate::shared::Lease;
 use crate::sync_pool::SyncPoolActor;

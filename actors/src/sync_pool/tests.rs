@@ -1,3 +1,5 @@
+//! Tests of the sync pool's actor around its core.
+
 use super::*;
 use crate::testkit::{TestBmc, TestEnv};
 use actix::{ActorContext, Addr};

@@ -1,3 +1,5 @@
+//! Tests of the outbox: order, coalescing, what is sent again.
+
 use super::*;
 use crate::ids::{NodeId, WallMs};
 use crate::node::power::{PowerCause, PowerState};

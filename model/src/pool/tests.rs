@@ -1,3 +1,5 @@
+//! Tests of the pool: what starts, what waits, what is refused.
+
 mod breakers;
 mod laws;
 mod network;

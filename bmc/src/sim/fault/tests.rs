@@ -1,3 +1,5 @@
+//! Tests of the faults: what may be injected, and how delays are drawn.
+
 use super::set::Faults;
 use super::*;
 use crate::sim::draw::Draw;
