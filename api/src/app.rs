@@ -142,13 +142,17 @@ impl App {
         command: Command,
     ) -> Result<(), ApiError> {
         let mut wait = LockWait::new(self);
-        loop {
+        for _ in 0..EDIT_ATTEMPTS_MAX {
             match self.deps.proposer.propose(command.clone()).await? {
                 Reply::Done { .. } => return Ok(()),
                 Reply::Refused(Refusal::Locked { .. }) => wait.until_free(node).await?,
                 Reply::Refused(other) => return Err(refusal(node.id, other)),
             }
         }
+        Err(ApiError::conflict(format!(
+            "Node {} is locked again each time its lock is free; please retry.",
+            node.id
+        )))
     }
 
     /// Patience with locks, for handlers that decide by themselves.

@@ -119,9 +119,9 @@ fn check_gate(version: Version, gate: Gate) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(match gate.below {
-        Below::NotFound => ApiError::not_found("Not Found"),
-        Below::NotFoundText(text) => ApiError::not_found(text),
-        Below::NotAllowed => ApiError::no_method(),
+        Below::Missing => ApiError::not_found("Not Found"),
+        Below::MissingBecause(text) => ApiError::not_found(text),
+        Below::Refused => ApiError::no_method(),
         Below::NotAcceptable => ApiError::needs_version(gate.since),
     })
 }

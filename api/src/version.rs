@@ -115,11 +115,11 @@ impl Version {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Below {
     /// 404 `Not Found`.
-    NotFound,
+    Missing,
     /// 404 with a text.
-    NotFoundText(&'static str),
+    MissingBecause(&'static str),
     /// 405.
-    NotAllowed,
+    Refused,
     /// 406 `Request not acceptable.` with the version that would do.
     NotAcceptable,
 }

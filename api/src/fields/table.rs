@@ -61,6 +61,10 @@ fn put_interface(out: &mut Out, shown: &Shown, slot: Slot) {
     out.opt_str((!name.is_empty()).then_some(name));
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only two states have old names"
+)]
 fn provision_state(out: &mut Out, shown: &Shown, look: &Look<'_>) {
     match shown.node.provision_state {
         // `available` is the null of clients from before 1.2.

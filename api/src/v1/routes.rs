@@ -124,15 +124,15 @@ const fn gate(since: u16, below: Below) -> Option<Gate> {
 }
 
 const fn hidden(since: u16) -> Option<Gate> {
-    gate(since, Below::NotFound)
+    gate(since, Below::Missing)
 }
 
-const ALLOCATIONS: Below = Below::NotFoundText("The API version does not allow allocations");
-const TEMPLATES: Below = Below::NotFoundText("The API version does not allow deploy templates");
-const RUNBOOKS: Below = Below::NotFoundText("The API version does not allow runbooks");
-const RULES: Below = Below::NotFoundText("The API version does not allow inspection rules");
-const SHARDS: Below = Below::NotFoundText("The API version does not allow shards");
-const NOT_YET: Below = Below::NotFoundText("The API is not supported for this version");
+const ALLOCATIONS: Below = Below::MissingBecause("The API version does not allow allocations");
+const TEMPLATES: Below = Below::MissingBecause("The API version does not allow deploy templates");
+const RUNBOOKS: Below = Below::MissingBecause("The API version does not allow runbooks");
+const RULES: Below = Below::MissingBecause("The API version does not allow inspection rules");
+const SHARDS: Below = Below::MissingBecause("The API version does not allow shards");
+const NOT_YET: Below = Below::MissingBecause("The API is not supported for this version");
 
 /// All of them.
 #[rustfmt::skip] // one row per endpoint, one line per row
@@ -179,14 +179,14 @@ pub(crate) fn routes() -> Routes {
         .add(PUT, "/nodes/{node}/management/boot_device", "baremetal:node:set_boot_device", None,
             Partly("fake only: accepts pxe"), nodes::management::set_boot_device)
         .add(GET, "/nodes/{node}/management/boot_device/supported", "baremetal:node:get_boot_device", None, Full, nodes::management::supported)
-        .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", gate(63, Below::NotFound), Empty, nodes::management::indicators)
-        .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", gate(63, Below::NotFound), Empty, nodes::management::indicator)
-        .add(PUT, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:set_indicator_state", gate(63, Below::NotFound), Refused, nodes::management::indicator)
+        .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", gate(63, Below::Missing), Empty, nodes::management::indicators)
+        .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", gate(63, Below::Missing), Empty, nodes::management::indicator)
+        .add(PUT, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:set_indicator_state", gate(63, Below::Missing), Refused, nodes::management::indicator)
         .add(PUT, "/nodes/{node}/management/inject_nmi", "baremetal:node:inject_nmi", hidden(29), Full, nodes::management::inject_nmi)
         .add(GET, "/nodes/{node}/traits", "baremetal:node:traits:list", gate(37, Below::NotAcceptable), Full, nodes::traits::list)
-        .add(PUT, "/nodes/{node}/traits", "baremetal:node:traits:set", gate(37, Below::NotAllowed), Full, nodes::traits::replace)
+        .add(PUT, "/nodes/{node}/traits", "baremetal:node:traits:set", gate(37, Below::Refused), Full, nodes::traits::replace)
         .add(DELETE, "/nodes/{node}/traits", "baremetal:node:traits:delete", hidden(37), Full, nodes::traits::clear)
-        .add(PUT, "/nodes/{node}/traits/{trait}", "baremetal:node:traits:set", gate(37, Below::NotAllowed), Full, nodes::traits::add)
+        .add(PUT, "/nodes/{node}/traits/{trait}", "baremetal:node:traits:set", gate(37, Below::Refused), Full, nodes::traits::add)
         .add(DELETE, "/nodes/{node}/traits/{trait}", "baremetal:node:traits:delete", hidden(37), Full, nodes::traits::remove)
         .add(GET, "/nodes/{node}/vifs", "baremetal:node:vif:list", hidden(28), Full, nodes::vifs::list)
         .add(POST, "/nodes/{node}/vifs", "baremetal:node:vif:attach", hidden(28),
@@ -265,26 +265,26 @@ pub(crate) fn routes() -> Routes {
         .add(PATCH, "/volume/targets/{target}", "baremetal:volume:update", hidden(32), Empty, empty::target)
         .add(DELETE, "/volume/targets/{target}", "baremetal:volume:delete", hidden(32), Empty, empty::target)
         .add(GET, "/allocations", "baremetal:allocation:list_all", gate(52, ALLOCATIONS), Empty, empty::allocations)
-        .add(POST, "/allocations", "baremetal:allocation:create", gate(52, Below::NotAllowed), Refused, empty::no_allocations)
+        .add(POST, "/allocations", "baremetal:allocation:create", gate(52, Below::Refused), Refused, empty::no_allocations)
         .add(GET, "/allocations/{allocation}", "baremetal:allocation:get", gate(52, ALLOCATIONS), Empty, empty::allocation)
-        .add(PATCH, "/allocations/{allocation}", "baremetal:allocation:update", gate(57, Below::NotAllowed), Empty, empty::allocation)
-        .add(DELETE, "/allocations/{allocation}", "baremetal:allocation:delete", gate(52, Below::NotAllowed), Empty, empty::allocation)
+        .add(PATCH, "/allocations/{allocation}", "baremetal:allocation:update", gate(57, Below::Refused), Empty, empty::allocation)
+        .add(DELETE, "/allocations/{allocation}", "baremetal:allocation:delete", gate(52, Below::Refused), Empty, empty::allocation)
         .add(GET, "/deploy_templates", "baremetal:deploy_template:get", gate(55, TEMPLATES), Empty, empty::templates)
-        .add(POST, "/deploy_templates", "baremetal:deploy_template:create", gate(55, Below::NotAllowed), Refused, empty::no_templates)
+        .add(POST, "/deploy_templates", "baremetal:deploy_template:create", gate(55, Below::Refused), Refused, empty::no_templates)
         .add(GET, "/deploy_templates/{template}", "baremetal:deploy_template:get", gate(55, TEMPLATES), Empty, empty::template)
-        .add(PATCH, "/deploy_templates/{template}", "baremetal:deploy_template:update", gate(55, Below::NotAllowed), Empty, empty::template)
-        .add(DELETE, "/deploy_templates/{template}", "baremetal:deploy_template:delete", gate(55, Below::NotAllowed), Empty, empty::template)
+        .add(PATCH, "/deploy_templates/{template}", "baremetal:deploy_template:update", gate(55, Below::Refused), Empty, empty::template)
+        .add(DELETE, "/deploy_templates/{template}", "baremetal:deploy_template:delete", gate(55, Below::Refused), Empty, empty::template)
         .add(GET, "/runbooks", "baremetal:runbook:list_all", gate(92, RUNBOOKS), Empty, empty::runbooks)
-        .add(POST, "/runbooks", "baremetal:runbook:create", gate(92, Below::NotAllowed), Refused, empty::no_runbooks)
+        .add(POST, "/runbooks", "baremetal:runbook:create", gate(92, Below::Refused), Refused, empty::no_runbooks)
         .add(GET, "/runbooks/{runbook}", "baremetal:runbook:get", gate(92, RUNBOOKS), Empty, empty::runbook)
-        .add(PATCH, "/runbooks/{runbook}", "baremetal:runbook:update", gate(92, Below::NotAllowed), Empty, empty::runbook)
-        .add(DELETE, "/runbooks/{runbook}", "baremetal:runbook:delete", gate(92, Below::NotAllowed), Empty, empty::runbook)
+        .add(PATCH, "/runbooks/{runbook}", "baremetal:runbook:update", gate(92, Below::Refused), Empty, empty::runbook)
+        .add(DELETE, "/runbooks/{runbook}", "baremetal:runbook:delete", gate(92, Below::Refused), Empty, empty::runbook)
         .add(GET, "/inspection_rules", "baremetal:inspection_rule:list_all", gate(96, RULES), Empty, empty::rules)
-        .add(POST, "/inspection_rules", "baremetal:inspection_rule:create", gate(96, Below::NotAllowed), Refused, empty::no_rules)
-        .add(DELETE, "/inspection_rules", "baremetal:inspection_rule:delete", gate(96, Below::NotAllowed), Full, empty::delete_rules)
+        .add(POST, "/inspection_rules", "baremetal:inspection_rule:create", gate(96, Below::Refused), Refused, empty::no_rules)
+        .add(DELETE, "/inspection_rules", "baremetal:inspection_rule:delete", gate(96, Below::Refused), Full, empty::delete_rules)
         .add(GET, "/inspection_rules/{rule}", "baremetal:inspection_rule:get", gate(96, RULES), Empty, empty::rule)
-        .add(PATCH, "/inspection_rules/{rule}", "baremetal:inspection_rule:update", gate(96, Below::NotAllowed), Empty, empty::rule)
-        .add(DELETE, "/inspection_rules/{rule}", "baremetal:inspection_rule:delete", gate(96, Below::NotAllowed), Empty, empty::rule)
+        .add(PATCH, "/inspection_rules/{rule}", "baremetal:inspection_rule:update", gate(96, Below::Refused), Empty, empty::rule)
+        .add(DELETE, "/inspection_rules/{rule}", "baremetal:inspection_rule:delete", gate(96, Below::Refused), Empty, empty::rule)
         .add(GET, "/shards", "baremetal:shards:get", gate(82, SHARDS), Full, shards::list)
         .add(POST, "/events", "baremetal:events:post", hidden(54), Partly("accepted and ignored"), empty::events)
         .add(GET, "/lookup", PUBLIC, gate(22, NOT_YET), Empty, empty::lookup)

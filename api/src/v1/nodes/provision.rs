@@ -108,10 +108,10 @@ fn check_maintenance(node: &NodeRecord, verb: Verb, word: &str) -> Result<(), Ap
 fn check_move(call: &Call, node: &NodeRecord, verb: Verb, word: &str) -> Result<(), ApiError> {
     let state = node.provision_state;
     if verb == Verb::Abort {
-        match state {
-            ProvisionState::InspectWait => call.needs(41)?,
-            ProvisionState::WaitCallBack => call.needs(110)?,
-            _ => {}
+        if state == ProvisionState::InspectWait {
+            call.needs(41)?;
+        } else if state == ProvisionState::WaitCallBack {
+            call.needs(110)?;
         }
     }
     if state.after(verb).is_some() && verb.is_for_users(state) {
@@ -268,7 +268,9 @@ fn check_step(key: &str, step: &Map<String, Value>) -> Result<(), String> {
         text("step"),
         "power_on" | "power_off" | "reboot" | "hold" | "wait"
     );
-    if !STEP_INTERFACES.contains(&interface) && !(reserved && interface.is_empty()) {
+    let known_interface =
+        STEP_INTERFACES.contains(&interface) || (reserved && interface.is_empty());
+    if !known_interface {
         return Err(format!("'{interface}' is not one of {STEP_INTERFACES:?}"));
     }
     if interface == "vendor" && text("step") == "send_raw" {
