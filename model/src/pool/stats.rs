@@ -128,7 +128,7 @@ pub struct SlowBmc {
 }
 
 impl<T> SyncPool<T> {
-    /// Takes the pool's picture: one walk over all BMCs, 5 ms for 100,000. For people and scrapers, not for decisions.
+    /// Takes the pool's picture: one walk over all BMCs, about 10 ms for 100,000. For people and scrapers, not for decisions.
     #[must_use]
     pub fn stats(&self, now: Mono) -> PoolStats {
         let mut stats = PoolStats {

@@ -1,4 +1,4 @@
-//! A management network of known capacity, to see whether the pool finds its knee.
+//! A management network of known capacity: whether the pool finds its knee, and what outages cost those they do not hit.
 
 use super::*;
 use std::collections::BTreeMap;
@@ -9,12 +9,36 @@ struct Switch {
     per_second: u64,
     queue: u64,
     rtt_us: u64,
-    /// BMCs that are gone, of every hundred.
+    /// BMCs that do not answer during the outage, of every hundred.
     dead_percent: u64,
+    /// From when to when, in seconds.
+    outage: (u64, u64),
+    /// BMCs behind it.
+    bmcs: u64,
+    /// Each wants to be read this often; 0: again at once.
+    interval_us: u64,
 }
 
-/// BMCs behind it, all of them always wanting to be read again.
-const BMCS: u64 = 3_000;
+const FOR_EVER: (u64, u64) = (0, 1_000_000);
+
+/// A switch whose BMCs always want to be read again.
+const BUSY: Switch = Switch {
+    per_second: 1_000,
+    queue: 100,
+    rtt_us: 20_000,
+    dead_percent: 0,
+    outage: FOR_EVER,
+    bmcs: 3_000,
+    interval_us: 0,
+};
+
+/// A fleet of 20,000 read once a minute, over a switch with room to spare.
+const CALM: Switch = Switch {
+    rtt_us: 5_000,
+    bmcs: 20_000,
+    interval_us: 60_000_000,
+    ..BUSY
+};
 
 struct World {
     switch: Switch,
@@ -25,6 +49,11 @@ struct World {
     agenda: BTreeMap<(u64, u64), Happening>,
     sequence: u64,
     answers: u64,
+    /// When each BMC was to be read, and when it last answered.
+    wished_us: Vec<u64>,
+    answered_us: Vec<u64>,
+    /// What BMCs that were never hit waited from wish to answer.
+    lags_us: Vec<u64>,
 }
 
 /// First pause before a client asks again.
@@ -48,13 +77,7 @@ enum Happening {
 
 impl World {
     fn new(switch: Switch, settings: PoolSettings) -> Self {
-        let settings = PoolSettings {
-            packets_per_second: 100_000_000,
-            packets_burst: 100_000_000,
-            block_max: 4_096,
-            block_suspects_max: 4_096,
-            ..settings
-        };
+        let count = usize::try_from(switch.bmcs).unwrap();
         let mut world = Self {
             switch,
             pool: SyncPool::new(settings, 11, START),
@@ -63,9 +86,13 @@ impl World {
             agenda: BTreeMap::new(),
             sequence: 0,
             answers: 0,
+            wished_us: vec![0; count],
+            answered_us: vec![0; count],
+            lags_us: Vec::new(),
         };
-        for bmc in 0..BMCS {
-            world.plan(world.now_us + bmc * 10, Happening::Wish(bmc));
+        let apart_us = (switch.interval_us / switch.bmcs).max(10);
+        for bmc in 0..switch.bmcs {
+            world.plan(world.now_us + bmc * apart_us, Happening::Wish(bmc));
         }
         world
     }
@@ -82,10 +109,27 @@ impl World {
                 Effect::Reject { job, refusal, .. } => {
                     let pause = refusal.retry_in().unwrap_or(ms(100)).max(ms(10));
                     let at = self.now_us + u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-                    self.plan(at, Happening::Wish(job.endpoint.bmc.0));
+                    self.wish_again(job.endpoint.bmc.0, at);
                 }
             }
         }
+    }
+
+    /// A BMC wants to be read again: after its interval, or from `at` if it is never content.
+    fn wish_again(&mut self, bmc: u64, at: u64) {
+        let due = self.wished_us[index(bmc)] + self.switch.interval_us;
+        let at = if self.switch.interval_us == 0 {
+            at
+        } else {
+            due.max(self.now_us)
+        };
+        self.plan(at, Happening::Wish(bmc));
+    }
+
+    fn is_dead(&self, bmc: u64) -> bool {
+        let (from, until) = self.switch.outage;
+        let now = (self.now_us - START.0 * 1000) / 1_000_000;
+        bmc % 100 < self.switch.dead_percent && (from..until).contains(&now)
     }
 
     fn send(&mut self, id: JobId, budget: Duration) {
@@ -111,7 +155,7 @@ impl World {
             .0;
         let service_us = 1_000_000 / self.switch.per_second;
         let backlog = self.busy_until_us.saturating_sub(self.now_us) / service_us;
-        let lost = bmc % 100 < self.switch.dead_percent || backlog >= self.switch.queue;
+        let lost = self.is_dead(bmc) || backlog >= self.switch.queue;
         let mut answer_at = u64::MAX;
         if !lost {
             self.busy_until_us = self.busy_until_us.max(self.now_us) + service_us;
@@ -175,6 +219,7 @@ impl World {
             {
                 None => self.pool.tick(Mono(at.div_ceil(1000)), &mut effects),
                 Some(Happening::Wish(bmc)) => {
+                    self.wished_us[index(bmc)] = at;
                     self.pool
                         .submit(now, job(now, bmc, Priority::Sync), (), &mut effects);
                 }
@@ -207,10 +252,14 @@ impl World {
             .pool
             .finished(now, id, rtt, outcome, out)
             .expect("in flight");
-        self.plan(
-            self.now_us + 1_000,
-            Happening::Wish(ended.job.endpoint.bmc.0),
-        );
+        let bmc = ended.job.endpoint.bmc.0;
+        if matches!(outcome, Outcome::Answered) {
+            self.answered_us[index(bmc)] = self.now_us;
+            if bmc % 100 >= self.switch.dead_percent {
+                self.lags_us.push(self.now_us - self.wished_us[index(bmc)]);
+            }
+        }
+        self.wish_again(bmc, self.now_us + 1_000);
     }
 
     /// Answers per second between two moments.
@@ -222,20 +271,35 @@ impl World {
     }
 }
 
+fn index(bmc: u64) -> usize {
+    usize::try_from(bmc).unwrap()
+}
+
+/// Only the limit counts here.
+fn unpaced() -> PoolSettings {
+    PoolSettings {
+        packets_per_second: 100_000_000,
+        packets_burst: 100_000_000,
+        block_max: 4_096,
+        block_suspects_max: 4_096,
+        ..PoolSettings::default()
+    }
+}
+
 fn fixed(limit: usize) -> PoolSettings {
     PoolSettings {
         limit_initial: limit,
         limit_min: limit,
         limit_max: limit,
         user_reserve: 0,
-        ..PoolSettings::default()
+        ..unpaced()
     }
 }
 
 fn from(limit: usize) -> PoolSettings {
     PoolSettings {
         limit_initial: limit,
-        ..PoolSettings::default()
+        ..unpaced()
     }
 }
 
@@ -265,40 +329,81 @@ fn finds_the_knee(switch: Switch) {
 
 #[test]
 fn the_knee_of_a_switch_with_long_queues() {
-    finds_the_knee(Switch {
-        per_second: 1_000,
-        queue: 500,
-        rtt_us: 20_000,
-        dead_percent: 0,
-    });
+    finds_the_knee(Switch { queue: 500, ..BUSY });
 }
 
 #[test]
 fn the_knee_of_a_switch_with_short_queues() {
-    finds_the_knee(Switch {
-        per_second: 1_000,
-        queue: 16,
-        rtt_us: 20_000,
-        dead_percent: 0,
-    });
+    finds_the_knee(Switch { queue: 16, ..BUSY });
 }
 
 #[test]
 fn the_knee_of_a_slow_fleet() {
     finds_the_knee(Switch {
         per_second: 800,
-        queue: 100,
         rtt_us: 300_000,
-        dead_percent: 0,
+        ..BUSY
     });
 }
 
 #[test]
 fn dead_bmcs_do_not_hide_the_knee() {
     finds_the_knee(Switch {
-        per_second: 1_000,
-        queue: 100,
         rtt_us: 50_000,
         dead_percent: 10,
+        ..BUSY
     });
+}
+
+/// What all but one in a hundred of the reads of healthy BMCs took, in microseconds.
+fn lag_p99(switch: Switch) -> u64 {
+    let mut world = World::new(switch, PoolSettings::default());
+    world.run_until(secs(100));
+    world.lags_us.clear();
+    world.run_until(secs(400));
+    let lags = &mut world.lags_us;
+    lags.sort_unstable();
+    lags[lags.len() * 99 / 100]
+}
+
+#[test]
+fn the_healthy_do_not_notice_that_a_tenth_of_the_fleet_is_gone() {
+    let whole = lag_p99(Switch {
+        dead_percent: 10,
+        outage: (0, 0),
+        ..CALM
+    });
+    let holed = lag_p99(Switch {
+        dead_percent: 10,
+        outage: (120, 1_000_000),
+        ..CALM
+    });
+    // The age of a reading is its interval of 60 s and this: the outage may cost half a percent of it.
+    assert!(holed <= whole + 300_000, "{holed} us instead of {whole} us");
+}
+
+#[test]
+fn after_a_blackout_everybody_is_read_again_and_nothing_is_flooded() {
+    let switch = Switch {
+        dead_percent: 100,
+        outage: (120, 300),
+        ..CALM
+    };
+    let mut world = World::new(switch, PoolSettings::default());
+    world.run_until(secs(320));
+    let silent = world.pool.stats(Mono(world.now_us / 1000)).counters.silent;
+    assert!(silent > 20_000, "{silent}");
+    // The longest pause of a breaker, and the interval of the node.
+    world.run_until(secs(320 + 120 + 60));
+    let stats = world.pool.stats(Mono(world.now_us / 1000));
+    let forgotten = world
+        .answered_us
+        .iter()
+        .filter(|at| **at < 300_000_000)
+        .count();
+    assert_eq!((forgotten, stats.breakers_open), (0, 0));
+    assert_eq!(
+        stats.counters.silent, silent,
+        "calls were lost after the return"
+    );
 }
