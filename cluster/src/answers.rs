@@ -9,6 +9,7 @@ use crate::peer::server::{Answer, Caller};
 use crate::raft::network::Peers;
 use crate::raft::snapshot::Arriving;
 use crate::raft::types::{Member, Raft, RaftId};
+use crate::sessions::SessionBook;
 use baton_model::ids::{ConductorId, Incarnation};
 use baton_model::port::BoxFuture;
 use openraft::ReadPolicy;
@@ -34,6 +35,7 @@ pub(crate) struct Answers {
     pub(crate) raft: OnceLock<Raft>,
     pub(crate) peers: Peers,
     pub(crate) handler: OnceLock<Arc<dyn CallHandler>>,
+    pub(crate) sessions: Arc<SessionBook>,
     /// Snapshots on their way here, by sender.
     arriving: Mutex<BTreeMap<RaftId, Arriving>>,
     /// The youngest life seen of each peer; an older one is a process that should be gone.
@@ -47,12 +49,13 @@ fn failed(error: impl ToString) -> Response {
 }
 
 impl Answers {
-    pub(crate) fn new(local: Local, peers: Peers) -> Self {
+    pub(crate) fn new(local: Local, peers: Peers, sessions: Arc<SessionBook>) -> Self {
         Self {
             local,
             raft: OnceLock::new(),
             peers,
             handler: OnceLock::new(),
+            sessions,
             arriving: Mutex::default(),
             lives: Mutex::default(),
             admitting: tokio::sync::Mutex::default(),
@@ -85,7 +88,8 @@ impl Answers {
             | Request::ReadIndex
             | Request::Call(_)
             | Request::Membership(_)
-            | Request::HandOver(_) => caller.purpose != Purpose::Join,
+            | Request::HandOver(_)
+            | Request::Renew(_) => caller.purpose != Purpose::Join,
         };
         if !allowed {
             return failed("a stranger may only ask to join");
@@ -141,6 +145,7 @@ impl Answers {
             },
             Request::Membership(change) => changed(membership::change(raft, change).await),
             Request::HandOver(to) => changed(hand_over(raft, to).await),
+            Request::Renew(session) => self.sessions.renew(raft, session).await,
             Request::Join(member) => self.admit(raft, caller, member).await,
         }
     }

@@ -14,6 +14,7 @@ use baton_model::ids::{ConductorId, LogIndex, NodeId, WallMs};
 use baton_model::node::edit::NodeEdit;
 use baton_model::node::record::NodeRecord;
 use baton_model::port::cluster::{ChangeSink, ProposeError};
+use baton_model::session::SessionPeriods;
 use baton_model::state::Change;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -157,6 +158,9 @@ async fn members(dir: &Path, env: &Env) -> Result<Vec<Cluster>, BenchError> {
             advertise: None,
             timing: Timing::default(),
             compaction: Compaction::default(),
+            sessions: SessionPeriods {
+                ttl: Duration::from_secs(3600),
+            },
             patience: Duration::from_secs(10),
             founding: Some(Founding {
                 cluster: Uuid::from_u128(0xBE),

@@ -16,6 +16,7 @@ use crate::peer::Local;
 use crate::peer::link::LinkError;
 use crate::raft::network::Peers;
 use crate::raft::types::{Member, Raft, RaftId};
+use crate::sessions::{self, SessionBook};
 use crate::storage::Held;
 use crate::window::Window;
 use baton_model::command::{Command, Proposal, ProposalId, Reply};
@@ -126,12 +127,17 @@ impl Cluster {
             readers,
             inner.stop.clone(),
         ));
+        tasks.spawn(sessions::watch(Arc::downgrade(&inner)));
         tasks.spawn(watch_core(
             inner.raft.clone(),
             inner.fatal.clone(),
             inner.stop.clone(),
         ));
         Self(inner)
+    }
+
+    pub(crate) fn session_book(&self) -> Arc<SessionBook> {
+        self.0.answers.sessions.clone()
     }
 
     pub(crate) const fn from_inner(inner: Arc<Inner>) -> Self {
@@ -217,7 +223,11 @@ impl Cluster {
     // --- Asking the leader --------------------------------------------------------------------------
 
     /// Asks whoever leads, here or there, until it answers, refuses, or `patience` has passed.
-    async fn ask_leader(&self, patience: Duration, request: &Request) -> Result<Response, Failure> {
+    pub(crate) async fn ask_leader(
+        &self,
+        patience: Duration,
+        request: &Request,
+    ) -> Result<Response, Failure> {
         let deadline = Instant::now() + patience;
         let mut maybe = false;
         let mut last = "there is no leader".to_owned();
@@ -509,12 +519,12 @@ impl Cluster {
 }
 
 /// Why the leader's work was not done.
-struct Failure {
+pub(crate) struct Failure {
     /// It may have been done all the same.
-    maybe: bool,
+    pub(crate) maybe: bool,
     /// Trying again would not help.
-    refused: bool,
-    reason: String,
+    pub(crate) refused: bool,
+    pub(crate) reason: String,
 }
 
 impl From<Failure> for ProposeError {

@@ -16,6 +16,7 @@ mod membership;
 pub mod options;
 pub mod peer;
 pub mod raft;
+mod sessions;
 mod start;
 mod status;
 mod storage;

@@ -4,6 +4,7 @@ use crate::kv::mem::MemDisk;
 use crate::peer::transport::{Listener, Transport};
 use crate::raft::types::Member;
 use baton_model::ids::ConductorId;
+use baton_model::session::SessionPeriods;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,6 +99,8 @@ pub struct Options {
     pub timing: Timing,
     /// When the log is cut.
     pub compaction: Compaction,
+    /// How long a conductor's session lasts after a renewal; the same on every member.
+    pub sessions: SessionPeriods,
     /// How long a proposal or a read barrier is tried before it fails.
     pub patience: Duration,
     /// Makes a new cluster if the storage is empty. Ignored by a member that has an identity of this cluster already.

@@ -14,6 +14,7 @@ use crate::raft::log_store::LogStore;
 use crate::raft::network::{INSTALL_LIMIT, Peers};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{Member, Raft, RaftId, Runtime};
+use crate::sessions::SessionBook;
 use crate::storage::{Opened, Vault};
 use baton_model::env::Env;
 use baton_model::ids::{ConductorId, Incarnation};
@@ -255,6 +256,7 @@ async fn assemble(
         advertise,
         timing,
         compaction,
+        sessions,
         patience,
         founding,
     } = options;
@@ -293,7 +295,8 @@ async fn assemble(
     });
     // Transfers of an earlier life had other numbers.
     let peers = Peers::new(dialer, identity.incarnation.0 << 32);
-    let answers = Arc::new(Answers::new(local, peers.clone()));
+    let book = SessionBook::new(sessions, timing.election_max, env.clone(), view.clone());
+    let answers = Arc::new(Answers::new(local, peers.clone(), Arc::new(book)));
     let server = Server {
         transport,
         answer: answers.clone(),

@@ -67,6 +67,13 @@ impl SessionTracker {
         self.renewed.insert(session, now);
     }
 
+    /// For `span` until `now` the leader could not listen (it was paused or starved); that time counts against nobody.
+    pub fn forgive(&mut self, span: Duration, now: Mono) {
+        for renewed in self.renewed.values_mut() {
+            *renewed = (*renewed + span).min(now);
+        }
+    }
+
     /// Those of `live` whose period is over at `now`, and when the next of the others ends.
     #[must_use]
     pub fn expired(
@@ -128,6 +135,19 @@ mod tests {
         assert_eq!(leader.expired(all, Mono(10_199)).0, Vec::new());
         leader.renew(session(2), Mono(10_000));
         assert_eq!(leader.expired(all, Mono(10_200)).0, vec![session(1)]);
+    }
+
+    #[test]
+    fn time_in_which_the_leader_was_deaf_counts_against_nobody() {
+        let mut leader = SessionTracker::new(PERIODS);
+        leader.renew(session(1), Mono(1000));
+        leader.forgive(Duration::from_millis(5000), Mono(6500));
+        assert_eq!(leader.expired([session(1)], Mono(7199)).0, Vec::new());
+        assert_eq!(leader.expired([session(1)], Mono(7200)).0, vec![session(1)]);
+        leader.renew(session(1), Mono(8000));
+        leader.forgive(Duration::from_millis(5000), Mono(8100));
+        assert_eq!(leader.expired([session(1)], Mono(9299)).0, Vec::new());
+        assert_eq!(leader.expired([session(1)], Mono(9300)).0, vec![session(1)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::raft::{Blob, EntryRec, LogIdRec, StoredMembershipRec, VoteRec};
 use super::{CodecError, Schema, decode, encode};
 use crate::raft::types::{Member, RaftId, TypeConfig};
+use baton_model::command::Session;
 use baton_model::ids::Incarnation;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
@@ -348,6 +349,8 @@ pub enum Request {
     Join(Member),
     /// The leader is asked to hand over.
     HandOver(RaftId),
+    /// A conductor renews its session at the leader.
+    Renew(Session),
 }
 
 /// Why the leader's work could not be done by the one who was asked.
@@ -398,6 +401,10 @@ pub enum Response {
     NotDone(NotDone),
     /// The receiver cannot answer: its Raft core has stopped, or the request makes no sense to it.
     Failed(String),
+    /// The session lives on.
+    Renewed,
+    /// The session is over; its conductor has to begin a new life.
+    SessionOver,
 }
 
 /// A message as sent.

@@ -11,6 +11,7 @@ mod damage;
 mod figures;
 mod format;
 mod power_cut;
+mod sessions;
 mod storage_suite;
 mod support;
 mod tls;

@@ -43,8 +43,14 @@ async fn members_with_certificates_agree_and_strangers_are_not_heard() {
     let dir = tempfile::tempdir().unwrap();
     let ours = secured(&certificates(&dir.path().join("ours")));
     let disks = std::array::from_fn::<_, 3, _>(|_| MemDisk::default());
-    let founders =
-        Founders::start_with(3, memory(&disks), Compaction::default(), ours.clone()).await;
+    let founders = Founders::start_with(
+        3,
+        memory(&disks),
+        Compaction::default(),
+        ours.clone(),
+        ENDLESS,
+    )
+    .await;
     founders.get(1).propose(change(1)).await.unwrap();
     founders.get(3).linearizable().await.unwrap();
     assert!(has(founders.get(3), 1));

@@ -11,6 +11,7 @@ use baton_model::command::{Command, ConductorUp, Session};
 use baton_model::env::{Clock, Entropy, Env, Mono};
 use baton_model::ids::{ConductorId, Incarnation, LogIndex, WallMs};
 use baton_model::port::cluster::ChangeSink;
+use baton_model::session::SessionPeriods;
 use baton_model::state::Change;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,13 +23,17 @@ use uuid::Uuid;
 /// Longest wait of any test for a condition; a loaded machine needs a fraction of it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// A session that no test outlasts.
+pub(crate) const ENDLESS: Duration = Duration::from_secs(3600);
+
 pub(crate) const CLUSTER: Uuid = Uuid::from_u128(0xBA70);
 
-struct Still;
+/// Time goes on; labels stay the same.
+struct Ticking(tokio::time::Instant);
 
-impl Clock for Still {
+impl Clock for Ticking {
     fn now(&self) -> Mono {
-        Mono(0)
+        Mono(u64::try_from(self.0.elapsed().as_millis()).unwrap())
     }
     fn wall(&self) -> WallMs {
         WallMs(1_700_000_000_000)
@@ -49,7 +54,7 @@ impl Entropy for Draws {
 
 pub(crate) fn env(seed: u64) -> Env {
     Env {
-        clock: Arc::new(Still),
+        clock: Arc::new(Ticking(tokio::time::Instant::now())),
         entropy: Arc::new(Draws(AtomicU64::new(seed))),
     }
 }
@@ -86,6 +91,7 @@ pub(crate) fn options(host: &str, storage: Storage, listen: Listen) -> Options {
         advertise: None,
         timing: Timing::default(),
         compaction: Compaction::default(),
+        sessions: SessionPeriods { ttl: ENDLESS },
         patience: Duration::from_secs(20),
         founding: None,
     }
@@ -117,16 +123,18 @@ pub(crate) struct Founders {
     pub(crate) storage: Box<dyn Fn(u64) -> Storage + Send + Sync>,
     pub(crate) compaction: Compaction,
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) session_ttl: Duration,
     pub(crate) starts: u64,
 }
 
 impl Founders {
+    /// Founders whose sessions outlast the test.
     pub(crate) async fn start(
         n: u64,
         storage: impl Fn(u64) -> Storage + Send + Sync + 'static,
         compaction: Compaction,
     ) -> Self {
-        Self::start_with(n, storage, compaction, Arc::new(Tcp::default())).await
+        Self::start_with(n, storage, compaction, Arc::new(Tcp::default()), ENDLESS).await
     }
 
     pub(crate) async fn start_with(
@@ -134,6 +142,7 @@ impl Founders {
         storage: impl Fn(u64) -> Storage + Send + Sync + 'static,
         compaction: Compaction,
         transport: Arc<dyn Transport>,
+        session_ttl: Duration,
     ) -> Self {
         let mut listens = BTreeMap::new();
         let mut members = BTreeMap::new();
@@ -153,6 +162,7 @@ impl Founders {
             storage: Box::new(storage),
             compaction,
             transport,
+            session_ttl,
             starts: 0,
         };
         for (id, listen) in listens {
@@ -166,6 +176,7 @@ impl Founders {
         options.founding = founding(id, &self.members);
         options.compaction = self.compaction;
         options.transport = self.transport.clone();
+        options.sessions.ttl = self.session_ttl;
         self.starts += 1;
         let sink = self.sinks.entry(id).or_default().clone();
         let cluster = Cluster::start(options, env(100 * self.starts + id), sink).await?;
