@@ -5,12 +5,18 @@
 
 mod bmc_sim;
 mod cli;
+mod clocks;
 mod config_command;
 mod dev;
 mod explain;
+mod http;
+mod logging;
 mod output;
+mod router;
 mod run;
 mod signals;
+mod sinks;
+mod wiring;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -1,11 +1,99 @@
-//! `baton run`: one conductor.
+//! `baton run`: one conductor, until it is told to stop.
 
 use crate::cli::RunArgs;
-use anyhow::bail;
+use crate::logging::{self, LogLevel};
+use crate::output;
+use crate::wiring::Process;
+use anyhow::{Context as _, bail};
+use baton_config::{Config, Environment, diff_live};
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs one conductor until it is told to stop.
+/// Runs one conductor until SIGTERM or Ctrl-C.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<()> {
-    let RunArgs { config } = args;
-    baton_config::Config::load(config.as_deref(), &baton_config::Environment::of_process())?;
-    bail!("the configuration is valid, but this build cannot run a conductor yet")
+    let config = Config::load(args.config.as_deref(), &Environment::of_process())?;
+    let log = logging::start(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("baton-io")
+        .build()
+        .context("could not start the runtime")?;
+    let system = actix_rt::System::new();
+    let outcome = system.block_on(serve(config, args.config, log, runtime.handle()));
+    // What is still running has been told to stop; nothing that matters waits.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(
+    mut config: Config,
+    file: Option<PathBuf>,
+    log: LogLevel,
+    runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let process = tokio::select! {
+        biased;
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+        process = Process::start(&config, runtime) => process?,
+    };
+    output::print(&format!(
+        "conductor {} serves http://{}, operators http://{}",
+        config.host(),
+        process.api,
+        process.admin
+    ));
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            fatal = process.fatal() => bail!("the store failed and nothing more may be promised: {}", fatal.what),
+            _ = hangup.recv() => reload(&mut config, file.as_ref(), &log, &process),
+        }
+    }
+    tracing::info!("stopping");
+    process.stop().await;
+    Ok(())
+}
+
+/// All or nothing: a file with an error, or with a change that needs a restart, changes nothing.
+fn reload(config: &mut Config, file: Option<&PathBuf>, log: &LogLevel, process: &Process) {
+    let new = match Config::load(file.map(PathBuf::as_path), &Environment::of_process()) {
+        Ok(new) => new,
+        Err(error) => {
+            tracing::error!(%error, "the configuration was not reloaded");
+            return;
+        }
+    };
+    match diff_live(config, &new) {
+        Ok(live) => {
+            for change in &live.changes {
+                let (section, key) = (change.section, change.key);
+                tracing::info!(
+                    section,
+                    key,
+                    from = change.from,
+                    to = change.to,
+                    "an option changed"
+                );
+            }
+            if let Err(error) = log.set(&live.config.log.level) {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the log level was not changed"
+                );
+            }
+            process.reload(&live.config);
+            *config = live.config;
+        }
+        Err(refused) => {
+            for reason in refused {
+                tracing::error!(error = %reason, code = %reason.code(), "the configuration was not reloaded");
+            }
+        }
+    }
 }

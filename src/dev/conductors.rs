@@ -1,0 +1,210 @@
+//! The conductors of `baton dev`: their ports, their configuration files, their processes.
+
+use crate::output;
+use anyhow::Context as _;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+/// How long a conductor may take to stop before it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// Seconds between two power syncs: short, so that one can watch.
+const SYNC_INTERVAL_S: u32 = 10;
+
+/// Ports between those of one conductor and the next; the first one has baton's default ports.
+const STRIDE: u16 = 10;
+
+/// Which port is whose.
+pub(super) struct Layout {
+    base: u16,
+    count: u8,
+}
+
+impl Layout {
+    /// Ports from `api_port` on; for 0 the system names a free one.
+    pub(super) async fn new(api_port: u16, count: u8) -> anyhow::Result<Self> {
+        let base = if api_port == 0 {
+            let probe = TcpListener::bind(("127.0.0.1", 0)).await?;
+            // Room for all conductors below the end of the port range.
+            probe
+                .local_addr()?
+                .port()
+                .min(u16::MAX - STRIDE * u16::from(count) - STRIDE)
+        } else {
+            api_port
+        };
+        Ok(Self { base, count })
+    }
+
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
+        1..=self.count
+    }
+
+    const fn first_of(&self, number: u8) -> u16 {
+        self.base.saturating_add(STRIDE * (number as u16 - 1))
+    }
+
+    pub(super) const fn api_port(&self, number: u8) -> u16 {
+        self.first_of(number)
+    }
+
+    pub(super) const fn admin_port(&self, number: u8) -> u16 {
+        self.first_of(number) + 1
+    }
+
+    const fn peer_port(&self, number: u8) -> u16 {
+        self.first_of(number) + 2
+    }
+
+    pub(super) const fn control_port(&self) -> u16 {
+        self.base + 5
+    }
+
+    pub(super) fn describe(&self, number: u8) -> String {
+        format!(
+            "API http://127.0.0.1:{}  admin http://127.0.0.1:{}  peers 127.0.0.1:{}",
+            self.api_port(number),
+            self.admin_port(number),
+            self.peer_port(number)
+        )
+    }
+
+    fn config(&self, number: u8, data: &Path) -> String {
+        let mut peers = String::new();
+        for peer in self.numbers() {
+            // Writing to a string cannot fail.
+            let _infallible = write!(peers, "\"{peer}@127.0.0.1:{}\", ", self.peer_port(peer));
+        }
+        format!(
+            "# Written by `baton dev`.\n\
+             [DEFAULT]\nhost = \"conductor-{number}\"\n\
+             enabled_hardware_types = [\"fake-hardware\", \"ipmi\", \"redfish\"]\n\
+             [conductor]\nsync_power_state_interval = {SYNC_INTERVAL_S}\nautomated_clean = false\n\
+             rack = \"rack-{number}\"\n\
+             [cluster]\nconductor_id = {number}\ndata_dir = \"{}\"\nlisten = \"127.0.0.1:{}\"\npeers = [{peers}]\n\
+             [api]\nport = {}\n\
+             [admin]\nlisten = \"127.0.0.1:{}\"\n\
+             [log]\nlevel = \"info\"\n",
+            data.display(),
+            self.peer_port(number),
+            self.api_port(number),
+            self.admin_port(number),
+        )
+    }
+}
+
+/// One conductor process.
+pub(super) struct Conductor {
+    number: u8,
+    config: PathBuf,
+    child: Child,
+}
+
+impl Conductor {
+    pub(super) fn start(number: u8, layout: &Layout, data: &Path) -> anyhow::Result<Self> {
+        let dir = data.join(format!("conductor-{number}"));
+        std::fs::create_dir_all(&dir)?;
+        let config = dir.join("baton.toml");
+        std::fs::write(&config, layout.config(number, &dir.join("data")))
+            .with_context(|| format!("could not write {}", config.display()))?;
+        let log = std::fs::File::create(dir.join("baton.log"))?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Ctrl-C reaches this process only; it stops the conductors one after another.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .context("could not start a conductor")?;
+        let conductor = Self {
+            number,
+            config,
+            child,
+        };
+        output::print(&format!(
+            "conductor {number}    process {}, log {}",
+            conductor.child.id().unwrap_or_default(),
+            dir.join("baton.log").display()
+        ));
+        Ok(conductor)
+    }
+
+    /// An error if the process has ended.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            let log = self.config.with_file_name("baton.log");
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let tail: Vec<&str> = text.lines().rev().take(5).collect();
+            let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+            anyhow::bail!(
+                "conductor {} ended while it started ({status}):\n{tail}",
+                self.number
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_to_stop(&mut self) {
+        if let Some(pid) = self.child.id() {
+            // The shell's `kill` saves a dependency for one system call.
+            let asked = std::process::Command::new("kill")
+                .arg("-TERM")
+                .arg(pid.to_string())
+                .status();
+            if let Err(error) = asked {
+                output::complain(&format!(
+                    "baton: could not signal conductor {}: {error}",
+                    self.number
+                ));
+            }
+        }
+    }
+
+    pub(super) async fn wait(&mut self) {
+        if tokio::time::timeout(STOP_LIMIT, self.child.wait())
+            .await
+            .is_err()
+        {
+            output::complain(&format!(
+                "baton: conductor {} did not stop in time and is killed",
+                self.number
+            ));
+            if let Err(error) = self.child.kill().await {
+                output::complain(&format!(
+                    "baton: conductor {} could not be killed: {error}",
+                    self.number
+                ));
+            }
+        }
+    }
+}
+
+/// Tells of conductors that end. Never returns by itself.
+pub(super) async fn watch(cluster: &mut [Conductor]) -> anyhow::Result<()> {
+    /// How soon a death is told.
+    const LOOK_EVERY: Duration = Duration::from_millis(200);
+    let mut told = vec![false; cluster.len()];
+    loop {
+        for (conductor, told) in cluster.iter_mut().zip(&mut told) {
+            if let Some(status) = conductor.child.try_wait()?
+                && !std::mem::replace(told, true)
+            {
+                output::print(&format!(
+                    "conductor {} ended ({status}); start it again with: {} run --config {}",
+                    conductor.number,
+                    std::env::current_exe()?.display(),
+                    conductor.config.display()
+                ));
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,155 @@
+//! The router: takes a request for a node on any conductor and brings it to the owner.
+//!
+//! The owner is looked up in the replicated state. A request that reaches a conductor which no longer owns the node comes
+//! back with the new owner and is sent on; when ownership is between two conductors, the router waits for it to settle,
+//! within the time that a takeover takes.
+
+use baton_actors::conductor::Registry;
+use baton_cluster::codec::peer::{decode_message, encode_message};
+use baton_cluster::{CallError, CallHandler, Cluster};
+use baton_model::ids::{ConductorId, NodeId, RequestId};
+use baton_model::node::edit::Refused;
+use baton_model::port::BoxFuture;
+use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeRequest};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a request looks for an owner: a takeover takes two seconds, and one more for the new actor to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two looks while nobody owns the node.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long one conductor may take to answer: the wait for the node's lock, and a second for the log.
+const ANSWER_MARGIN: Duration = Duration::from_secs(5);
+
+/// A request on its way to another conductor.
+#[derive(Debug, Serialize, Deserialize)]
+struct Forwarded {
+    node: NodeId,
+    id: RequestId,
+    request: NodeRequest,
+}
+
+/// See the module.
+pub(crate) struct Router {
+    me: ConductorId,
+    cluster: Cluster,
+    local: Arc<Registry>,
+    lock_wait: Duration,
+}
+
+impl Router {
+    pub(crate) const fn new(
+        me: ConductorId,
+        cluster: Cluster,
+        local: Arc<Registry>,
+        lock_wait: Duration,
+    ) -> Self {
+        Self {
+            me,
+            cluster,
+            local,
+            lock_wait,
+        }
+    }
+
+    async fn try_once(&self, request: &Forwarded) -> Result<NodeAnswer, NodeError> {
+        let owner = {
+            let state = self.cluster.state();
+            let state = state.read();
+            match state.node(request.node) {
+                None => return Err(Refused::no_such_node(request.node).into()),
+                Some(record) => state.owner(record),
+            }
+        };
+        match owner {
+            None => Err(NodeError::NotOwner(None)),
+            Some(owner) if owner == self.me => {
+                self.local
+                    .request(request.node, request.id.clone(), request.request.clone())
+                    .await
+            }
+            Some(owner) => self.forward(owner, request).await,
+        }
+    }
+
+    async fn forward(
+        &self,
+        owner: ConductorId,
+        request: &Forwarded,
+    ) -> Result<NodeAnswer, NodeError> {
+        let unavailable = |reason: String| NodeError::Unavailable {
+            reason: reason.into(),
+            retry_after_s: 1,
+        };
+        let bytes = encode_message(request).map_err(|error| unavailable(error.to_string()))?;
+        match self
+            .cluster
+            .call(owner, bytes, self.lock_wait + ANSWER_MARGIN)
+            .await
+        {
+            Ok(bytes) => decode_message::<Result<NodeAnswer, NodeError>>(&bytes)
+                .unwrap_or_else(|error| Err(unavailable(error.to_string()))),
+            // Nothing was sent: the owner is starting, gone, or about to be replaced. Look again.
+            Err(CallError::NotSent { reason }) => {
+                tracing::debug!(conductor = %owner, reason, "the owner could not be reached");
+                Err(NodeError::NotOwner(None))
+            }
+            Err(CallError::Unknown { reason }) => Err(unavailable(format!(
+                "conductor {owner} did not say whether it took the request: {reason}"
+            ))),
+        }
+    }
+}
+
+impl NodeGateway for Router {
+    fn request(
+        &self,
+        node: NodeId,
+        id: RequestId,
+        request: NodeRequest,
+    ) -> BoxFuture<'_, Result<NodeAnswer, NodeError>> {
+        let forwarded = Forwarded { node, id, request };
+        Box::pin(async move {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                match self.try_once(&forwarded).await {
+                    Err(NodeError::NotOwner(_)) if Instant::now() < deadline => {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Err(NodeError::NotOwner(_)) => {
+                        return Err(NodeError::Unavailable {
+                            reason: format!("no conductor owns node {node} at the moment").into(),
+                            retry_after_s: 1,
+                        });
+                    }
+                    answer => return answer,
+                }
+            }
+        })
+    }
+}
+
+/// The receiving side: hands requests of other conductors to the actors here.
+pub(crate) struct Forwardee(pub(crate) Arc<Registry>);
+
+impl CallHandler for Forwardee {
+    fn handle(&self, from: ConductorId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
+        Box::pin(async move {
+            let answer = match decode_message::<Forwarded>(&request) {
+                Ok(Forwarded { node, id, request }) => self.0.request(node, id, request).await,
+                Err(error) => {
+                    tracing::warn!(conductor = %from, %error, "a forwarded request could not be read");
+                    Err(NodeError::Unavailable {
+                        reason: "the owner runs a version that cannot read the request".into(),
+                        retry_after_s: 1,
+                    })
+                }
+            };
+            encode_message(&answer).unwrap_or_default()
+        })
+    }
+}

@@ -1,0 +1,382 @@
+//! Wiring: joins the siblings through the ports of `model`, in the order in which they can start.
+
+use crate::clocks;
+use crate::router::{Forwardee, Router};
+use crate::sinks::Sinks;
+use actix::{Actor, Addr};
+use actix_rt::Arbiter;
+use anyhow::{Context as _, anyhow};
+use baton_actors::conductor::{
+    ChangeFeed, ConductorActor, Placement, Profile, Registry, Reloaded, Stop,
+};
+use baton_actors::notifier::NotifierActor;
+use baton_actors::shared::{Lease, Shared};
+use baton_actors::sync_pool::{Configure, SyncPoolActor};
+use baton_api::{
+    AdminApi, AdminDeps, ApiOptions, Changes, Deps, PublicApi, ReadPolicy, ServeOptions,
+};
+use baton_bmc::client::BmcClient;
+use baton_bmc::ipmi::{IpmiClient, IpmiSettings};
+use baton_bmc::redfish::RedfishConfig;
+use baton_cluster::peer::tls::{Tls, TlsFiles};
+use baton_cluster::peer::transport::Tcp;
+use baton_cluster::{
+    Cluster, Compaction, Fatal, Founding, Listen, Member, Options, Storage, Timing,
+};
+use baton_config::Config;
+use baton_model::env::Env;
+use baton_model::ids::ConductorId;
+use baton_model::outbox::OutboxSettings;
+use baton_model::port::bmc::Bmc;
+use hyper::Request;
+use hyper::body::Incoming;
+use prometheus_client::registry::Registry as Metrics;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How long a proposal or read barrier is tried: an election, and the entry itself.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long sessions with BMCs are ended politely at a stop.
+const LOGOUT_BUDGET: Duration = Duration::from_secs(3);
+
+/// Names the cluster that a list of founding members makes: the same list, the same cluster.
+const CLUSTER_NAMESPACE: Uuid = Uuid::from_u128(0x6261_746f_6e00_4000_8000_636c_7573_7465);
+
+/// A running conductor process.
+pub(crate) struct Process {
+    cluster: Cluster,
+    conductor: Addr<ConductorActor>,
+    shared: Arc<Shared>,
+    pool: Addr<SyncPoolActor>,
+    bmc: Arc<dyn Bmc>,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    arbiters: Vec<Arbiter>,
+    /// Where the public API listens.
+    pub(crate) api: SocketAddr,
+    /// Where the admin endpoint listens.
+    pub(crate) admin: SocketAddr,
+}
+
+impl Process {
+    /// Starts everything. Actors live on arbiters of the calling system; Raft, HTTP and BMCs on `runtime`.
+    pub(crate) async fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
+        let env = clocks::env();
+        let feed = Arc::new(ChangeFeed::default());
+        let changes = Arc::new(Changes::default());
+        let sinks = Arc::new(Sinks(vec![feed.clone(), changes.clone()]));
+        let cluster = on(runtime, start_cluster(options(config)?, env.clone(), sinks)).await?;
+        let (me, state) = (cluster.conductor(), cluster.state());
+
+        let registry = Arc::new(Registry::new(state.clone()));
+        cluster.on_call(Arc::new(Forwardee(registry.clone())));
+        let bmc = start_bmc(config, &env, runtime).await?;
+        let lease = Arc::new(Lease::new(env.clone(), state.clone(), me));
+        let pool = SyncPoolActor::new(
+            config.pool_settings(),
+            env.clone(),
+            bmc.clone(),
+            lease.clone(),
+            runtime.clone(),
+        )
+        .start();
+        let shared = Arc::new(Shared::new(
+            env.clone(),
+            state.clone(),
+            Arc::new(cluster.clone()),
+            Arc::new(cluster.clone()),
+            lease,
+            config.host().into(),
+            pool.clone().recipient(),
+            pool.clone().recipient(),
+            pool.clone().recipient(),
+            Arc::new(config.node_knobs()),
+        ));
+        let arbiters: Vec<Arbiter> = (0..cores()).map(|_| Arbiter::new()).collect();
+        let placement = Placement::Arbiters(arbiters.iter().map(Arbiter::handle).collect());
+        let conductor = ConductorActor::new(
+            shared.clone(),
+            profile(config),
+            config.session_periods(),
+            feed,
+            registry.clone(),
+            placement,
+        )
+        .start();
+
+        // The outbox's seat; without a compute client it only counts.
+        NotifierActor::new(
+            shared.clone(),
+            None,
+            OutboxSettings::default(),
+            runtime.clone(),
+        )
+        .start();
+
+        let lock_wait = config.conductor.node_lock_wait;
+        let nodes = Arc::new(Router::new(me, cluster.clone(), registry, lock_wait));
+        let (stop, stopping) = watch::channel(false);
+        let mut metrics = Metrics::default();
+        let public = PublicApi::new(
+            Deps {
+                state: state.clone(),
+                proposer: Arc::new(cluster.clone()),
+                nodes: nodes.clone(),
+                env: env.clone(),
+                changes,
+            },
+            api_options(config),
+        );
+        public.register_metrics(&mut metrics);
+        let operators = AdminApi::new(AdminDeps {
+            state,
+            proposer: Arc::new(cluster.clone()),
+            nodes,
+            cluster: Arc::new(cluster.clone()),
+            env,
+            registry: Arc::new(Mutex::new(metrics)),
+        });
+        let address = SocketAddr::new(config.api.host_ip, config.api.port);
+        let answer = move |request| {
+            let public = public.clone();
+            async move { public.handle(request).await }
+        };
+        let (api, public_server) = listen(
+            address,
+            "[api] host_ip, port",
+            answer,
+            stopping.clone(),
+            runtime,
+        )
+        .await?;
+        let answer = move |request| {
+            let operators = operators.clone();
+            async move { operators.handle(request).await }
+        };
+        let (admin, admin_server) = listen(
+            config.admin.listen,
+            "[admin] listen",
+            answer,
+            stopping,
+            runtime,
+        )
+        .await?;
+        Ok(Self {
+            cluster,
+            conductor,
+            shared,
+            pool,
+            bmc,
+            stop,
+            servers: vec![public_server, admin_server],
+            arbiters,
+            api,
+            admin,
+        })
+    }
+
+    /// Ends with the reason once the store has failed; a process that cannot write must not go on.
+    pub(crate) async fn fatal(&self) -> Fatal {
+        let mut fatal = self.cluster.fatal();
+        loop {
+            if let Some(fatal) = fatal.borrow_and_update().clone() {
+                return fatal;
+            }
+            if fatal.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Takes over reloaded options.
+    pub(crate) fn reload(&self, config: &Config) {
+        self.shared.set_knobs(Arc::new(config.node_knobs()));
+        let pool = self.pool.try_send(Configure(config.pool_settings()));
+        if pool.is_err() || self.conductor.try_send(Reloaded).is_err() {
+            tracing::warn!("an actor was too busy to take over its new options; send SIGHUP again");
+        }
+    }
+
+    /// Stops in order: no new requests, no more work, sessions ended, the log closed.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        for server in self.servers {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a listener ended badly");
+            }
+        }
+        if let Err(error) = self.conductor.send(Stop).await {
+            tracing::error!(%error, "the conductor was gone before its stop");
+        }
+        self.bmc.close(LOGOUT_BUDGET).await;
+        self.cluster.shutdown().await;
+        for arbiter in self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+/// Runs a future on another runtime and waits for it here.
+async fn on<T: Send + 'static>(
+    runtime: &Handle,
+    future: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> anyhow::Result<T> {
+    runtime
+        .spawn(future)
+        .await
+        .context("a starting task panicked")?
+}
+
+async fn start_cluster(options: Options, env: Env, sinks: Arc<Sinks>) -> anyhow::Result<Cluster> {
+    Ok(Cluster::start(options, env, sinks).await?)
+}
+
+async fn start_bmc(config: &Config, env: &Env, runtime: &Handle) -> anyhow::Result<Arc<dyn Bmc>> {
+    let redfish = RedfishConfig::from(&config.redfish);
+    let entropy = env.entropy.clone();
+    on(runtime, async move {
+        let ipmi = IpmiClient::start(&IpmiSettings::default(), &*entropy)
+            .context("could not open UDP sockets for BMCs")?;
+        Ok(Arc::new(BmcClient::new(redfish, Arc::new(ipmi))) as Arc<dyn Bmc>)
+    })
+    .await
+}
+
+/// Serves `answer` on `address` until the process stops.
+async fn listen<F, A>(
+    address: SocketAddr,
+    option: &'static str,
+    answer: F,
+    mut stopping: watch::Receiver<bool>,
+    runtime: &Handle,
+) -> anyhow::Result<(SocketAddr, JoinHandle<()>)>
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = axum::response::Response> + Send + 'static,
+{
+    let listener = on(runtime, async move {
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("could not listen on {address} ({option})"))
+    })
+    .await?;
+    let bound = listener.local_addr()?;
+    let shutdown = async move {
+        drop(stopping.wait_for(|stop| *stop).await);
+    };
+    let server = baton_api::serve(listener, answer, ServeOptions::default(), shutdown);
+    Ok((bound, runtime.spawn(server)))
+}
+
+fn profile(config: &Config) -> Profile {
+    Profile {
+        host: config.host().into(),
+        group: config.conductor.conductor_group.as_str().into(),
+        rack: config.conductor.rack.as_str().into(),
+        drivers: config
+            .default
+            .enabled_hardware_types
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
+    }
+}
+
+fn api_options(config: &Config) -> ApiOptions {
+    ApiOptions {
+        public_endpoint: config.api.public_endpoint.as_deref().map(Into::into),
+        proxy_headers: config.api.enable_proxy_headers_parsing,
+        max_limit: usize::try_from(config.api.max_limit).unwrap_or(usize::MAX),
+        node_lock_wait: config.conductor.node_lock_wait,
+        default_resource_class: config
+            .default
+            .default_resource_class
+            .as_deref()
+            .map(Into::into),
+        allow_deleting_available_nodes: config.conductor.allow_deleting_available_nodes,
+        enabled: config.enabled(),
+        reads: ReadPolicy::Linearizable,
+    }
+}
+
+/// How this conductor takes part in the cluster. A conductor without peers founds a cluster of its own.
+fn options(config: &Config) -> anyhow::Result<Options> {
+    let cluster = &config.cluster;
+    let address = cluster
+        .advertise
+        .as_ref()
+        .map_or_else(|| cluster.listen.to_string(), ToString::to_string);
+    let tls = match (&cluster.ca_file, &cluster.cert_file, &cluster.key_file) {
+        (Some(authority), Some(certificate), Some(key)) => Some(Tls::load(&TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            authority: authority.clone(),
+        })?),
+        _ => None,
+    };
+    Ok(Options {
+        // Members are told apart by their address here; host names are replicated when a life begins.
+        host_name: address.clone(),
+        storage: Storage::Directory(cluster.data_dir.clone()),
+        transport: Arc::new(Tcp::new(tls)),
+        listen: Listen::Address(cluster.listen.to_string()),
+        advertise: Some(address),
+        timing: Timing {
+            heartbeat: cluster.heartbeat_interval_ms,
+            election_min: cluster.election_timeout_min_ms,
+            election_max: cluster.election_timeout_max_ms,
+        },
+        compaction: Compaction {
+            snapshot_every: cluster.snapshot_logs,
+            keep: cluster.snapshot_logs_kept,
+        },
+        sessions: config.session_periods(),
+        patience: CLUSTER_PATIENCE,
+        founding: Some(founding(config)?),
+    })
+}
+
+fn founding(config: &Config) -> anyhow::Result<Founding> {
+    let peers = &config.cluster.peers;
+    let conductor = ConductorId(config.cluster.conductor_id.unwrap_or(1));
+    if !peers.is_empty() && !peers.iter().any(|peer| peer.id == conductor) {
+        return Err(anyhow!(
+            "`cluster.peers` does not list this conductor, whose `cluster.conductor_id` is {conductor}"
+        ));
+    }
+    let mut names: Vec<String> = peers
+        .iter()
+        .map(|peer| format!("{}@{}", peer.id, peer.address))
+        .collect();
+    names.sort();
+    let others: BTreeMap<ConductorId, Member> = peers
+        .iter()
+        .filter(|peer| peer.id != conductor)
+        .map(|peer| {
+            (
+                peer.id,
+                Member {
+                    host: peer.address.clone(),
+                    address: peer.address.clone(),
+                },
+            )
+        })
+        .collect();
+    Ok(Founding {
+        cluster: Uuid::new_v5(&CLUSTER_NAMESPACE, names.join(",").as_bytes()),
+        conductor,
+        others,
+    })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
