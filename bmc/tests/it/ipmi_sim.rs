@@ -33,7 +33,7 @@ impl Entropy for Counting {
     }
 }
 
-fn client() -> IpmiClient {
+pub(crate) fn client() -> IpmiClient {
     let entropy = Counting(AtomicU64::new(u64::from(std::process::id())));
     IpmiClient::start(&IpmiSettings::default(), &entropy).unwrap()
 }

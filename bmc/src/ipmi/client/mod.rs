@@ -11,6 +11,7 @@ mod table;
 
 use super::session::{Job, Reply, SessionIds, refusal::Refusal};
 use super::vendor;
+use super::wire::command::ControlAction;
 use baton_model::driver::ipmi::{IpmiProtocol, IpmiTarget};
 use baton_model::env::Entropy;
 use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
@@ -150,13 +151,24 @@ impl IpmiClient {
         action: PowerAction,
         budget: Duration,
     ) -> Result<(), BmcError> {
-        let job = Job::of_action(action).ok_or_else(|| {
-            Refusal {
-                target,
-                operation: "power soft reset",
-            }
-            .unsupported("IPMI has no graceful restart; use soft power off, then power on")
-        })?;
+        let job = Job::Control(chassis_action(target, action)?);
+        self.call(target, job, budget).await.map(drop)
+    }
+
+    /// Sends one power command in the session that [`Self::open_session`] named, and in no other: once somebody has
+    /// ended it, the command reaches nothing. This is the fence against a caller that wakes up late.
+    ///
+    /// # Errors
+    /// [`BmcError::Declined`] if this client knows that the session is over; [`BmcError::Silent`] if only the BMC
+    /// knows; else see [`BmcError`].
+    pub async fn power_action_in_session(
+        &self,
+        target: &Arc<IpmiTarget>,
+        action: PowerAction,
+        session: SessionIds,
+        budget: Duration,
+    ) -> Result<(), BmcError> {
+        let job = Job::ControlIn(chassis_action(target, action)?, session.bmc);
         self.call(target, job, budget).await.map(drop)
     }
 
@@ -322,6 +334,23 @@ impl IpmiClient {
             .call(address, target, job, budget)
             .await
             .unwrap_or_else(|| Err(stopped()))
+    }
+}
+
+/// The chassis command of a power action.
+fn chassis_action(target: &IpmiTarget, action: PowerAction) -> Result<ControlAction, BmcError> {
+    match action {
+        PowerAction::On => Ok(ControlAction::PowerUp),
+        PowerAction::Off => Ok(ControlAction::PowerDown),
+        PowerAction::SoftOff => Ok(ControlAction::SoftShutdown),
+        PowerAction::Reset => Ok(ControlAction::HardReset),
+        PowerAction::Cycle => Ok(ControlAction::PowerCycle),
+        PowerAction::Nmi => Ok(ControlAction::PulseDiagnostic),
+        PowerAction::SoftReset => Err(Refusal {
+            target,
+            operation: "power soft reset",
+        }
+        .unsupported("IPMI has no graceful restart; use soft power off, then power on")),
     }
 }
 

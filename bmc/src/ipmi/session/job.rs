@@ -2,7 +2,7 @@
 
 use crate::ipmi::wire::command::{Command, ControlAction};
 use baton_model::driver::ipmi::Privilege;
-use baton_model::port::bmc::{PowerAction, PowerReading};
+use baton_model::port::bmc::PowerReading;
 
 /// One question or order for a BMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,9 @@ pub enum Job {
     PowerState,
     /// Change it.
     Control(ControlAction),
+    /// Change it in the open session with this BMC-side id, and in no other: whoever ends that session has fenced the
+    /// command off.
+    ControlIn(ControlAction, u32),
     /// Ask who the BMC is.
     Identify,
     /// Make sure that a session is open.
@@ -44,31 +47,19 @@ pub enum Reply {
 }
 
 impl Job {
-    /// The chassis command of a power action; `None` where IPMI has none.
-    #[must_use]
-    pub const fn of_action(action: PowerAction) -> Option<Self> {
-        Some(Self::Control(match action {
-            PowerAction::On => ControlAction::PowerUp,
-            PowerAction::Off => ControlAction::PowerDown,
-            PowerAction::SoftOff => ControlAction::SoftShutdown,
-            PowerAction::Reset => ControlAction::HardReset,
-            PowerAction::Cycle => ControlAction::PowerCycle,
-            PowerAction::Nmi => ControlAction::PulseDiagnostic,
-            PowerAction::SoftReset => return None,
-        }))
-    }
-
     /// What operators call it; `ipmitool`'s words where it has some.
     #[must_use]
     pub const fn operation(self) -> &'static str {
         match self {
             Self::PowerState => "power status",
-            Self::Control(ControlAction::PowerUp) => "power on",
-            Self::Control(ControlAction::PowerDown) => "power off",
-            Self::Control(ControlAction::SoftShutdown) => "power soft",
-            Self::Control(ControlAction::HardReset) => "power reset",
-            Self::Control(ControlAction::PowerCycle) => "power cycle",
-            Self::Control(ControlAction::PulseDiagnostic) => "power diag",
+            Self::Control(action) | Self::ControlIn(action, _) => match action {
+                ControlAction::PowerUp => "power on",
+                ControlAction::PowerDown => "power off",
+                ControlAction::SoftShutdown => "power soft",
+                ControlAction::HardReset => "power reset",
+                ControlAction::PowerCycle => "power cycle",
+                ControlAction::PulseDiagnostic => "power diag",
+            },
             Self::Identify => "mc info",
             Self::Open => "open session",
             Self::CloseById(_) | Self::Close => "close session",
@@ -79,21 +70,37 @@ impl Job {
     /// replay protection (§6.12.13) keeps it from running twice, and never again in a new session.
     #[must_use]
     pub const fn at_most_once(self) -> bool {
-        matches!(
-            self,
-            Self::Control(
+        match self {
+            Self::Control(action) | Self::ControlIn(action, _) => matches!(
+                action,
                 ControlAction::HardReset
                     | ControlAction::PowerCycle
                     | ControlAction::PulseDiagnostic
-            )
-        )
+            ),
+            Self::PowerState | Self::Identify | Self::Open | Self::CloseById(_) | Self::Close => {
+                false
+            }
+        }
+    }
+
+    /// The one session that may carry it.
+    pub(super) const fn bound_to(self) -> Option<u32> {
+        match self {
+            Self::ControlIn(_, id) => Some(id),
+            Self::PowerState
+            | Self::Control(_)
+            | Self::Identify
+            | Self::Open
+            | Self::CloseById(_)
+            | Self::Close => None,
+        }
     }
 
     /// The privilege level its command needs (appendix G).
     pub(super) const fn privilege(self) -> Privilege {
         match self {
             Self::PowerState | Self::Identify => Privilege::User,
-            Self::Control(_) => Privilege::Operator,
+            Self::Control(_) | Self::ControlIn(..) => Privilege::Operator,
             Self::CloseById(_) => Privilege::Administrator,
             Self::Open | Self::Close => Privilege::Callback,
         }
@@ -103,7 +110,9 @@ impl Job {
     pub(super) const fn command(self, own: u32) -> Option<Command> {
         match self {
             Self::PowerState => Some(Command::GetChassisStatus),
-            Self::Control(action) => Some(Command::ChassisControl(action)),
+            Self::Control(action) | Self::ControlIn(action, _) => {
+                Some(Command::ChassisControl(action))
+            }
             Self::Identify => Some(Command::GetDeviceId),
             Self::Open => None,
             Self::CloseById(id) => Some(Command::CloseSession(id)),

@@ -221,6 +221,12 @@ impl Conversation {
             sent_at: now,
             repeat_at: now,
         });
+        let own = self.session_ids().map(|ids| ids.bmc);
+        if job.bound_to().is_some_and(|id| own != Some(id)) {
+            let error = Refusal::new(&self.target, job)
+                .declined("the session that this command belongs to is over");
+            return self.finish(Err(error));
+        }
         match self.phase {
             Phase::Open(_) => self.proceed(now, io),
             Phase::Closed | Phase::Opening(_) if job == Job::Close => {
@@ -292,7 +298,8 @@ impl Conversation {
             Phase::Open(link) => {
                 let fresh = running.opened_here || now.since(link.heard_at) < PROOF_AFTER;
                 let limit = if fresh { SENDS_FRESH } else { SENDS_WARM };
-                if running.frozen.is_none() && running.sends_here >= limit {
+                let movable = running.frozen.is_none() && running.job.bound_to().is_none();
+                if movable && running.sends_here >= limit {
                     self.phase = Phase::Closed;
                     return self.handshake(now, io);
                 }
@@ -531,11 +538,18 @@ fn conclude(
         (Job::Identify, CompletionCode::OK) => DeviceId::decode(data)
             .map(Reply::Device)
             .map_err(|error| refusal.garbled(error)),
-        (Job::Control(_) | Job::CloseById(_) | Job::Open, CompletionCode::OK) => {
-            Ok(Reply::Done(true))
-        }
-        (Job::PowerState | Job::Identify | Job::Control(_) | Job::CloseById(_) | Job::Open, _) => {
-            Err(refusal.code(code))
-        }
+        (
+            Job::Control(_) | Job::ControlIn(..) | Job::CloseById(_) | Job::Open,
+            CompletionCode::OK,
+        ) => Ok(Reply::Done(true)),
+        (
+            Job::PowerState
+            | Job::Identify
+            | Job::Control(_)
+            | Job::ControlIn(..)
+            | Job::CloseById(_)
+            | Job::Open,
+            _,
+        ) => Err(refusal.code(code)),
     }
 }

@@ -577,6 +577,23 @@ fn another_session_can_be_ended_by_its_id() {
 }
 
 #[test]
+fn a_command_bound_to_a_session_leaves_in_no_other() {
+    let mut world = World::new(target());
+    let Ok(Reply::Session(ids)) = world.run(Job::Open) else {
+        panic!("no session");
+    };
+    let off = Job::ControlIn(ControlAction::PowerDown, ids.bmc);
+    assert_eq!(world.run(off), Ok(Reply::Done(true)));
+    assert!(!world.bmc.power_on);
+    // A successor ends the session; the late command is not heard, and no new session is opened for it.
+    world.bmc.sessions.clear();
+    let on = Job::ControlIn(ControlAction::PowerUp, ids.bmc);
+    assert!(matches!(world.run(on), Err(BmcError::Silent { .. })));
+    assert!(matches!(world.run(on), Err(BmcError::Declined { .. })));
+    assert_eq!((world.bmc.opened, world.bmc.power_on), (1, false));
+}
+
+#[test]
 fn identity_is_read() {
     let mut world = World::new(target());
     let Ok(Reply::Device(device)) = world.run(Job::Identify) else {
