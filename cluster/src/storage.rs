@@ -97,6 +97,9 @@ impl Vault {
                 );
             }
         }
+        if known.is_none() && newcomer.is_none() {
+            return Err(ClusterError::NotAMember);
+        }
         match self.read(known.as_ref()) {
             Ok((opening, log, state)) => {
                 self.identify(known, newcomer, host_name, env, opening, log, state)

@@ -41,6 +41,8 @@ impl Schema {
     pub const COMMAND: Self = Self(0x0601);
     /// The answer to a command.
     pub const REPLY: Self = Self(0x0701);
+    /// Several remembered replies of one conductor.
+    pub const REPLIES: Self = Self(0x0901);
     /// A message between conductors.
     pub const PEER: Self = Self(0x0801);
 }

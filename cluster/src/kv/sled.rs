@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Sixteen times the default: a page, and with it a value, may then be 2 MiB before sled stops syncing it.
 const SEGMENT_SIZE: usize = 8 << 20;
@@ -25,6 +26,10 @@ const CACHE_BYTES: u64 = 64 << 20;
 
 /// How many syncs pass between two looks at the directory that must stay empty. About a minute under light load.
 const BLOB_CHECK_EVERY: u32 = if cfg!(debug_assertions) { 1 } else { 1024 };
+
+/// Attempts to take sled's lock: ten seconds, many times what its threads need to end.
+const LOCK_ATTEMPTS: u32 = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the `FORMAT` file of a store says.
 const FORMAT: &str = "baton-store 1\nengine sled 0.34\nsegment_size 8388608\n";
@@ -77,6 +82,18 @@ impl SledEngine {
     /// [`KvError::Damaged`] if what is there cannot be opened, [`KvError::Busy`] if another process has it.
     pub fn open(dir: &Path) -> Result<Self, KvError> {
         prepare(dir)?;
+        // A store that this process closed a moment ago is still held by sled's own threads. Another process is kept
+        // out by the lock on the data directory, so waiting here never waits for one.
+        for _ in 1..LOCK_ATTEMPTS {
+            match Self::open_once(dir) {
+                Err(KvError::Busy) => std::thread::park_timeout(LOCK_PAUSE),
+                outcome @ (Ok(_) | Err(_)) => return outcome,
+            }
+        }
+        Self::open_once(dir)
+    }
+
+    fn open_once(dir: &Path) -> Result<Self, KvError> {
         let opened = catch_unwind(AssertUnwindSafe(|| open_trees(dir)));
         let (db, log, state, count_tree) = match opened {
             Ok(Ok(trees)) => trees,

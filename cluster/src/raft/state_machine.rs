@@ -4,9 +4,11 @@
 //! the mark of the last applied entry, in one atomic batch, every [`DIRTY_MAX`] records and before every snapshot;
 //! until then the log holds what is needed to apply them again. The log is purged only behind that mark.
 
+use crate::codec::CodecError;
 use crate::codec::raft::Blob;
 use crate::codec::state::{
-    StateMeta, decode_meta, decode_proposal, decode_stored, encode_meta, encode_stored, record_key,
+    REPLIES_KIND, StateMeta, decode_meta, decode_proposal, decode_replies, decode_stored,
+    encode_meta, encode_replies, encode_stored, record_key,
 };
 use crate::kv::writer::{FatalSender, Opening};
 use crate::kv::{KvError, Op, Store, Tree};
@@ -17,7 +19,7 @@ use baton_model::apply::apply;
 use baton_model::command::{Proposal, Reply};
 use baton_model::ids::LogIndex;
 use baton_model::port::cluster::ChangeSink;
-use baton_model::state::{Change, ClusterState, StateView};
+use baton_model::state::{Change, ClusterState, StateView, Stored};
 use futures_util::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
@@ -30,9 +32,10 @@ use tokio::sync::watch;
 const META_KEY: &[u8] = &[0x00];
 const RECORD_PREFIX: u8 = 0x01;
 
-/// Touched records that may wait for the disk. A batch of this size takes some 5 ms, and a restart applies at most
-/// about this many entries again.
-const DIRTY_MAX: usize = 256;
+/// Touched records that may wait for the disk. Waiting spares writes: a record touched again is written once. It is
+/// bounded by the snapshots, every 2000 entries, which write everything; this bound is for longer distances. A batch
+/// of this size takes some 40 ms of the writer's time, and a restart applies at most as many entries again.
+const DIRTY_MAX: usize = 6000;
 
 /// Records in one batch of a snapshot's installation.
 const INSTALL_CHUNK: usize = 512;
@@ -42,6 +45,45 @@ fn stored_key(generation: u32, change: Change) -> Vec<u8> {
     key.extend_from_slice(&generation.to_be_bytes());
     key.extend(record_key(change));
     key
+}
+
+/// Turns touched records into writes. They come in the order of their keys, replies of one group one after another.
+struct Writing<'a> {
+    state: &'a ClusterState,
+    generation: u32,
+    /// The key of the group of replies written last.
+    group: Vec<u8>,
+}
+
+impl<'a> Writing<'a> {
+    const fn new(state: &'a ClusterState, generation: u32) -> Self {
+        Self {
+            state,
+            generation,
+            group: Vec::new(),
+        }
+    }
+
+    /// The write for `change`; none if its group has just been written.
+    fn op(&mut self, change: Change) -> Result<Option<Op>, CodecError> {
+        let key = stored_key(self.generation, change);
+        let value = if let Change::Reply(conductor, slot) = change {
+            if key == self.group {
+                return Ok(None);
+            }
+            self.group.clone_from(&key);
+            encode_replies(self.state, conductor, slot)?
+        } else {
+            self.state
+                .stored(change)
+                .map(|record| encode_stored(&record))
+                .transpose()?
+        };
+        Ok(Some(match value {
+            Some(value) => put(key, value),
+            None => remove(key),
+        }))
+    }
 }
 
 /// What was found in the state tree of a store.
@@ -62,13 +104,18 @@ pub fn load(opening: &mut Opening) -> Result<LoadedState, KvError> {
     opening.load(Tree::State, &mut |key, value| {
         match key {
             [0x00] => meta = Some(decode_meta(value).map_err(unreadable)?),
-            [RECORD_PREFIX, g0, g1, g2, g3, ..] => {
+            [RECORD_PREFIX, g0, g1, g2, g3, kind, ..] => {
                 let generation = u32::from_be_bytes([*g0, *g1, *g2, *g3]);
                 if meta
                     .as_ref()
                     .is_some_and(|meta| meta.generation == generation)
                 {
-                    records.push(decode_stored(value).map_err(unreadable)?);
+                    if *kind == REPLIES_KIND {
+                        let group = decode_replies(value).map_err(unreadable)?;
+                        records.extend(group.into_iter().map(Stored::Reply));
+                    } else {
+                        records.push(decode_stored(value).map_err(unreadable)?);
+                    }
                 } else {
                     left_over.push(Op::Remove {
                         tree: Tree::State,
@@ -146,12 +193,9 @@ impl StateMachine {
         let mut ops = Vec::with_capacity(self.dirty.len() + 1);
         {
             let state = self.view.read();
+            let mut writing = Writing::new(&state, self.meta.generation);
             for change in std::mem::take(&mut self.dirty) {
-                let key = stored_key(self.meta.generation, change);
-                ops.push(match state.stored(change) {
-                    Some(record) => put(key, encode_stored(&record)?),
-                    None => remove(key),
-                });
+                ops.extend(writing.op(change)?);
             }
         }
         ops.push(put(META_KEY.to_vec(), encode_meta(&self.meta)?));
@@ -218,11 +262,9 @@ impl StateMachine {
     async fn install(&mut self, meta: &SnapshotMeta, image: &Image) -> io::Result<()> {
         let generation = self.meta.generation.wrapping_add(1);
         let mut ops = Vec::with_capacity(INSTALL_CHUNK);
+        let mut writing = Writing::new(&image.0, generation);
         for record in image.0.all_stored() {
-            ops.push(put(
-                stored_key(generation, record.key()),
-                encode_stored(&record)?,
-            ));
+            ops.extend(writing.op(record.key())?);
             if ops.len() >= INSTALL_CHUNK {
                 self.store.write(std::mem::take(&mut ops)).await?;
             }
@@ -240,8 +282,14 @@ impl StateMachine {
             .await?;
         let new = ClusterState::clone(&image.0);
         let old = std::mem::replace(&mut *self.view.write(), new);
+        let mut last = Vec::new();
         for record in old.all_stored() {
-            ops.push(remove(stored_key(old_generation, record.key())));
+            let key = stored_key(old_generation, record.key());
+            // The replies of a group have one key and follow each other.
+            if key != last {
+                ops.push(remove(key.clone()));
+                last = key;
+            }
             if ops.len() >= INSTALL_CHUNK {
                 self.store.write(std::mem::take(&mut ops)).await?;
             }

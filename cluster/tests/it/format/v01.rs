@@ -4,9 +4,11 @@ use baton_cluster::codec::raft::{
     decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
 };
 use baton_cluster::codec::state::{
-    StateMeta, decode_meta, decode_proposal, decode_reply, decode_stored, encode_meta,
-    encode_proposal, encode_reply, encode_stored,
+    StateMeta, decode_meta, decode_proposal, decode_replies, decode_reply, decode_stored,
+    encode_meta, encode_proposal, encode_replies, encode_reply, encode_stored,
 };
+use baton_model::ids::ConductorId;
+use baton_model::state::ClusterState;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -62,6 +64,11 @@ fn replies() {
 
 #[test]
 fn state_records() {
+    let state = ClusterState::restore(samples::records().into_iter().map(|(_, record)| record));
+    let group = encode_replies(&state, ConductorId(3), 99).unwrap().unwrap();
+    let replied = decode_replies(&group).unwrap();
+    assert_eq!(replied.len(), 1);
+    frozen("replies", &replied, group, decode_replies);
     for (name, record) in samples::records() {
         let bytes = encode_stored(&record).unwrap();
         frozen(&format!("record-{name}"), &record, bytes, decode_stored);
