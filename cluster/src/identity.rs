@@ -15,10 +15,15 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The format of `member.json`.
 const FORMAT: u32 = 1;
+
+/// Attempts to take the lock: half a second, for a predecessor that is just ending.
+const LOCK_ATTEMPTS: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const LOCK_FILE: &str = "LOCK";
 const IDENTITY_FILE: &str = "member.json";
@@ -118,7 +123,15 @@ impl DataDir {
             .write(true)
             .open(dir.join(LOCK_FILE))
             .map_err(failed("open the lock file"))?;
-        match lock.try_lock() {
+        let mut taken = lock.try_lock();
+        for _ in 1..LOCK_ATTEMPTS {
+            if !matches!(taken, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::park_timeout(LOCK_PAUSE);
+            taken = lock.try_lock();
+        }
+        match taken {
             Ok(()) => Ok(Self {
                 dir: dir.to_owned(),
                 _lock: lock,
