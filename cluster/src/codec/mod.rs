@@ -19,6 +19,9 @@ const MAGIC: [u8; 2] = *b"bt";
 /// Magic 2, schema 2, length 4, checksum 4.
 pub const HEADER_LEN: usize = 12;
 
+/// Room behind a frame, so that the store can add its count of pieces without moving the bytes.
+const SPARE: usize = 2;
+
 /// No payload may be longer: sixteen times the largest proposal, and small enough to hold in memory a few times over.
 pub const PAYLOAD_MAX: usize = 16 << 20;
 
@@ -130,18 +133,22 @@ fn options() -> impl Options {
 /// # Errors
 /// [`CodecError::TooLarge`] or [`CodecError::Payload`].
 pub fn encode<T: Serialize + ?Sized>(schema: Schema, value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = vec![0; HEADER_LEN];
+    let failed = |source: bincode::Error| {
+        let schema = schema.0;
+        if matches!(*source, bincode::ErrorKind::SizeLimit) {
+            let found = PAYLOAD_MAX + 1;
+            CodecError::TooLarge { schema, found }
+        } else {
+            CodecError::Payload { schema, source }
+        }
+    };
+    let size = options().serialized_size(value).map_err(failed)?;
+    let size = usize::try_from(size).unwrap_or(PAYLOAD_MAX);
+    let mut bytes = Vec::with_capacity(HEADER_LEN + size + SPARE);
+    bytes.resize(HEADER_LEN, 0);
     options()
         .serialize_into(&mut bytes, value)
-        .map_err(|source| {
-            let schema = schema.0;
-            if matches!(*source, bincode::ErrorKind::SizeLimit) {
-                let found = PAYLOAD_MAX + 1;
-                CodecError::TooLarge { schema, found }
-            } else {
-                CodecError::Payload { schema, source }
-            }
-        })?;
+        .map_err(failed)?;
     seal(schema, &mut bytes)?;
     Ok(bytes)
 }

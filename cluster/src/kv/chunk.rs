@@ -2,7 +2,7 @@
 //!
 //! sled puts any page above a quarter of its segment into a file of its own that it never syncs, so no value above
 //! [`CHUNK_MAX`] may reach it. A stored key is the caller's key with two bytes of piece number behind it; the first
-//! piece begins with the number of pieces. Whether the joined bytes are whole is told by the frame inside them.
+//! piece ends with the number of pieces. Whether the joined bytes are whole is told by the frame inside them.
 
 use super::{Durability, Engine, KvError, Op, Tree, Visit};
 use std::collections::BTreeMap;
@@ -31,8 +31,21 @@ impl<E: Engine> Chunked<E> {
 
     fn expand(&mut self, op: Op, into: &mut Vec<Op>) -> Result<(), KvError> {
         match op {
+            Op::Put {
+                tree,
+                key,
+                mut value,
+            } if value.len() <= CHUNK_MAX => {
+                self.forget(tree, &key, 1, into);
+                value.extend_from_slice(&1_u16.to_be_bytes());
+                into.push(Op::Put {
+                    tree,
+                    key: numbered(key, 0),
+                    value,
+                });
+            }
             Op::Put { tree, key, value } => {
-                let count = value.len().div_ceil(CHUNK_MAX).max(1);
+                let count = value.len().div_ceil(CHUNK_MAX);
                 if count > CHUNKS_MAX {
                     return Err(KvError::Rule {
                         detail: format!("a value of {} bytes is too large to store", value.len()),
@@ -40,27 +53,24 @@ impl<E: Engine> Chunked<E> {
                 }
                 let count = u16::try_from(count).unwrap_or(u16::MAX);
                 self.forget(tree, &key, count, into);
-                for (number, piece) in (0_u16..).zip(pieces(&value)) {
-                    let mut stored = Vec::with_capacity(piece.len() + 2);
+                for (number, piece) in (0_u16..).zip(value.chunks(CHUNK_MAX)) {
+                    let mut stored = piece.to_vec();
                     if number == 0 {
                         stored.extend_from_slice(&count.to_be_bytes());
                     }
-                    stored.extend_from_slice(piece);
                     into.push(Op::Put {
                         tree,
-                        key: numbered(&key, number),
+                        key: numbered(key.clone(), number),
                         value: stored,
                     });
                 }
-                if count > 1 {
-                    self.large.insert((tree, key), count);
-                }
+                self.large.insert((tree, key), count);
             }
             Op::Remove { tree, key } => {
                 self.forget(tree, &key, 1, into);
                 into.push(Op::Remove {
                     tree,
-                    key: numbered(&key, 0),
+                    key: numbered(key, 0),
                 });
             }
         }
@@ -76,24 +86,16 @@ impl<E: Engine> Chunked<E> {
             for number in keep..count {
                 into.push(Op::Remove {
                     tree,
-                    key: numbered(key, number),
+                    key: numbered(key.to_vec(), number),
                 });
             }
         }
     }
 }
 
-/// At least one piece, so that an empty value is stored too.
-fn pieces(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let empty = value.is_empty().then_some(value);
-    empty.into_iter().chain(value.chunks(CHUNK_MAX))
-}
-
-fn numbered(key: &[u8], number: u16) -> Vec<u8> {
-    let mut stored = Vec::with_capacity(key.len() + 2);
-    stored.extend_from_slice(key);
-    stored.extend_from_slice(&number.to_be_bytes());
-    stored
+fn numbered(mut key: Vec<u8>, number: u16) -> Vec<u8> {
+    key.extend_from_slice(&number.to_be_bytes());
+    key
 }
 
 fn damaged(what: &str) -> KvError {
@@ -119,7 +121,7 @@ impl<E: Engine> Engine for Chunked<E> {
             };
             let number = u16::from_be_bytes(*number);
             if number == 0 {
-                let Some((count, value)) = piece.split_first_chunk::<2>() else {
+                let Some((value, count)) = piece.split_last_chunk::<2>() else {
                     return Err(damaged("a value is too short to be ours"));
                 };
                 let count = u16::from_be_bytes(*count);

@@ -242,7 +242,11 @@ impl StateMachine {
         if self.dirty.len() >= DIRTY_MAX {
             self.persist().await?;
         }
-        self.applied.send_replace(entry.log_id.index);
+        // Whoever looks sees it at once; whoever waits is woken once per batch.
+        self.applied.send_if_modified(|applied| {
+            *applied = entry.log_id.index;
+            false
+        });
         if let Some(responder) = responder {
             responder.send(reply);
         }
@@ -369,6 +373,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let outcome = self.apply_entry(entry).await;
             self.noted("apply a log entry", outcome)?;
         }
+        self.applied.send_modify(|_| {});
         Ok(())
     }
 
