@@ -12,9 +12,7 @@ use baton_actors::conductor::{
 use baton_actors::notifier::NotifierActor;
 use baton_actors::shared::{Lease, Shared};
 use baton_actors::sync_pool::{Configure, SyncPoolActor};
-use baton_api::{
-    AdminApi, AdminDeps, ApiOptions, Changes, Deps, PublicApi, ReadPolicy, ServeOptions,
-};
+use baton_api::{AdminApi, AdminDeps, ApiOptions, Changes, Deps, PublicApi, ServeOptions};
 use baton_bmc::client::BmcClient;
 use baton_bmc::ipmi::{IpmiClient, IpmiSettings};
 use baton_bmc::redfish::RedfishConfig;
@@ -87,7 +85,7 @@ impl Process {
             lease.clone(),
             runtime.clone(),
         )
-        .start();
+        .open();
         let shared = Arc::new(Shared::new(
             env.clone(),
             state.clone(),
@@ -98,6 +96,7 @@ impl Process {
             pool.clone().recipient(),
             pool.clone().recipient(),
             pool.clone().recipient(),
+            config.block_prefix(),
             Arc::new(config.node_knobs()),
         ));
         let arbiters: Vec<Arbiter> = (0..cores()).map(|_| Arbiter::new()).collect();
@@ -133,7 +132,7 @@ impl Process {
                 env: env.clone(),
                 changes,
             },
-            api_options(config),
+            ApiOptions::from(config),
         );
         public.register_metrics(&mut metrics);
         let operators = AdminApi::new(AdminDeps {
@@ -240,7 +239,10 @@ async fn start_cluster(options: Options, env: Env, sinks: Arc<Sinks>) -> anyhow:
 }
 
 async fn start_bmc(config: &Config, env: &Env, runtime: &Handle) -> anyhow::Result<Arc<dyn Bmc>> {
-    let redfish = RedfishConfig::from(&config.redfish);
+    let mut redfish = RedfishConfig::from(&config.redfish);
+    if let Some(interval) = config.conductor.sync_power_state_interval {
+        redfish = redfish.read_every(interval);
+    }
     let entropy = env.entropy.clone();
     on(runtime, async move {
         let ipmi = IpmiClient::start(&IpmiSettings::default(), &*entropy)
@@ -287,23 +289,6 @@ fn profile(config: &Config) -> Profile {
             .iter()
             .map(|name| name.as_str().into())
             .collect(),
-    }
-}
-
-fn api_options(config: &Config) -> ApiOptions {
-    ApiOptions {
-        public_endpoint: config.api.public_endpoint.as_deref().map(Into::into),
-        proxy_headers: config.api.enable_proxy_headers_parsing,
-        max_limit: usize::try_from(config.api.max_limit).unwrap_or(usize::MAX),
-        node_lock_wait: config.conductor.node_lock_wait,
-        default_resource_class: config
-            .default
-            .default_resource_class
-            .as_deref()
-            .map(Into::into),
-        allow_deleting_available_nodes: config.conductor.allow_deleting_available_nodes,
-        enabled: config.enabled(),
-        reads: ReadPolicy::Linearizable,
     }
 }
 

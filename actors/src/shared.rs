@@ -134,6 +134,7 @@ impl Shared {
         submit: Recipient<Submit>,
         credentials: Recipient<CredentialsChanged>,
         forget: Recipient<Forget>,
+        prefix: BlockPrefix,
         knobs: Arc<Knobs>,
     ) -> Self {
         Self {
@@ -146,7 +147,7 @@ impl Shared {
             submit,
             credentials,
             forget,
-            prefix: BlockPrefix { v4: 24, v6: 64 },
+            prefix,
             knobs: RwLock::new(knobs),
         }
     }

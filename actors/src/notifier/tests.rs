@@ -11,7 +11,7 @@ use baton_model::ids::{ConductorId, Epoch, Incarnation, NodeId, WallMs};
 use baton_model::node::core::Knobs;
 use baton_model::node::power::{PowerCause, PowerState};
 use baton_model::node::record::NodeRecord;
-use baton_model::pool::PoolSettings;
+use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::port::BoxFuture;
 use baton_model::port::compute::PowerUpdate;
 use std::sync::Mutex;
@@ -76,6 +76,7 @@ impl Bench {
             pool.clone().recipient(),
             pool.clone().recipient(),
             pool.recipient(),
+            BlockPrefix::default(),
             Arc::new(Knobs::default()),
         );
         let nova = Arc::new(Nova::default());

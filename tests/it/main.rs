@@ -1,0 +1,4 @@
+//! Black-box tests: the real binary, the real clients, real processes that are really killed.
+
+mod dev;
+mod support;

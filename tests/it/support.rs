@@ -1,0 +1,300 @@
+//! Starts `baton dev`, reads what it prints, and speaks to it as users do.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests")]
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long anything may take before the test gives up; far beyond what it does take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
+const BATON: &str = env!("CARGO_BIN_EXE_baton");
+
+/// A running `baton dev`.
+pub(crate) struct Dev {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    extra: Vec<Child>,
+}
+
+impl Dev {
+    pub(crate) fn start(nodes: u32, data: &Path) -> Self {
+        let mut child = Command::new(BATON)
+            .args([
+                "dev",
+                "--api-port",
+                "0",
+                "--nodes",
+                &nodes.to_string(),
+                "--data-dir",
+            ])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("baton starts");
+        let out = child.stdout.take().expect("its output is piped");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let seen = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                eprintln!("dev: {line}");
+                seen.lock().unwrap().push(line);
+            }
+        });
+        let dev = Self {
+            child,
+            lines,
+            extra: Vec::new(),
+        };
+        dev.line("dashboard");
+        dev
+    }
+
+    /// Waits for the first line that begins with `start`.
+    pub(crate) fn line(&self, start: &str) -> String {
+        eventually(&format!("the line `{start}…`"), || {
+            self.lines
+                .lock()
+                .unwrap()
+                .iter()
+                .find(|line| line.starts_with(start))
+                .cloned()
+        })
+    }
+
+    fn lines_with(&self, text: &str) -> Vec<String> {
+        self.lines
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains(text))
+            .cloned()
+            .collect()
+    }
+
+    /// The port of a conductor's API.
+    pub(crate) fn api(&self, conductor: u8) -> u16 {
+        self.port(conductor, "API http://127.0.0.1:")
+    }
+
+    /// The port of a conductor's admin endpoint.
+    pub(crate) fn admin(&self, conductor: u8) -> u16 {
+        self.port(conductor, "admin http://127.0.0.1:")
+    }
+
+    fn port(&self, conductor: u8, before: &str) -> u16 {
+        let lines = self.lines_with(before);
+        let start = format!("conductor {conductor} ");
+        let line = lines
+            .iter()
+            .find(|line| line.starts_with(&start))
+            .expect("each conductor is announced");
+        let rest = line.split(before).nth(1).expect("the text is in the line");
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()
+            .unwrap()
+            .parse()
+            .expect("a port")
+    }
+
+    /// The port of the simulator's control endpoint.
+    pub(crate) fn control(&self) -> u16 {
+        let line = self.line("simulated BMCs");
+        line.rsplit("127.0.0.1:")
+            .next()
+            .unwrap()
+            .trim_end_matches('/')
+            .parse()
+            .expect("a port")
+    }
+
+    fn pid(&self, conductor: u8) -> String {
+        let start = format!("conductor {conductor} ");
+        let lines = self.lines_with(" process ");
+        let line = lines
+            .iter()
+            .find(|line| line.starts_with(&start))
+            .expect("each process is announced");
+        let rest = line.split(" process ").nth(1).unwrap();
+        rest.split(',').next().unwrap().to_owned()
+    }
+
+    /// `kill -9`, and waits until `baton dev` has noticed; the command that starts the conductor again.
+    pub(crate) fn kill(&self, conductor: u8) -> String {
+        let status = Command::new("kill")
+            .args(["-9", &self.pid(conductor)])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let line = self.line(&format!("conductor {conductor} ended"));
+        line.split("start it again with: ")
+            .nth(1)
+            .expect("the command is told")
+            .to_owned()
+    }
+
+    /// Starts a conductor with the command that was told.
+    pub(crate) fn restart(&mut self, command: &str) {
+        let mut words = command.split(' ');
+        let child = Command::new(words.next().unwrap())
+            .args(words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the conductor starts again");
+        self.extra.push(child);
+    }
+
+    /// Ctrl-C, and waits until everything has stopped.
+    pub(crate) fn stop(mut self) {
+        Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        for extra in &mut self.extra {
+            Command::new("kill")
+                .args(["-TERM", &extra.id().to_string()])
+                .status()
+                .unwrap();
+            extra.wait().unwrap();
+        }
+        assert!(self.child.wait().unwrap().success());
+        self.line("everything has stopped");
+    }
+
+    /// Runs the real command-line client against a conductor; its output as JSON.
+    pub(crate) fn baremetal(&self, conductor: u8, arguments: &[&str]) -> Value {
+        let output = Command::new("baremetal")
+            .args(arguments)
+            .args(["-f", "json"])
+            .env("OS_AUTH_TYPE", "none")
+            .env(
+                "OS_ENDPOINT",
+                format!("http://127.0.0.1:{}", self.api(conductor)),
+            )
+            .output()
+            .expect("`baremetal` is on the PATH: run scripts/setup and put .venv/bin on it");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "baremetal {arguments:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// The same for commands that print no table.
+    pub(crate) fn baremetal_quiet(&self, conductor: u8, arguments: &[&str]) {
+        let status = Command::new("baremetal")
+            .args(arguments)
+            .env("OS_AUTH_TYPE", "none")
+            .env(
+                "OS_ENDPOINT",
+                format!("http://127.0.0.1:{}", self.api(conductor)),
+            )
+            .status()
+            .expect("`baremetal` is on the PATH: run scripts/setup and put .venv/bin on it");
+        assert!(status.success(), "baremetal {arguments:?}");
+    }
+
+    /// All nodes as a conductor's API shows them, by name; empty while it does not answer.
+    pub(crate) fn nodes(&self, conductor: u8) -> BTreeMap<String, Value> {
+        let Some(list) = get(self.api(conductor), "/v1/nodes/detail") else {
+            return BTreeMap::new();
+        };
+        let nodes = list["nodes"].as_array().cloned().unwrap_or_default();
+        nodes
+            .into_iter()
+            .map(|node| (node["name"].as_str().unwrap_or_default().to_owned(), node))
+            .collect()
+    }
+
+    /// The simulated machine with this name.
+    pub(crate) fn machine(&self, name: &str) -> Value {
+        let list = get(self.control(), "/v1/machines?limit=1000").expect("the simulator answers");
+        let machines = list["machines"].as_array().cloned().expect("a list");
+        machines
+            .into_iter()
+            .find(|machine| machine["name"] == name)
+            .expect("it is simulated")
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        for child in self.extra.iter_mut().chain([&mut self.child]) {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// GET; `None` unless it was answered with 200.
+pub(crate) fn get(port: u16, path: &str) -> Option<Value> {
+    exchange(port, "GET", path, "")
+}
+
+/// Sends a request over a connection of its own; the JSON answer of a success.
+pub(crate) fn exchange(port: u16, method: &str, path: &str, body: &str) -> Option<Value> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .ok()?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         x-openstack-ironic-api-version: 1.115\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    if !head.starts_with("HTTP/1.1 2") {
+        return None;
+    }
+    if head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked")
+    {
+        return serde_json::from_str(&dechunk(body)).ok();
+    }
+    Some(serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+fn dechunk(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 || rest.len() < size {
+            break;
+        }
+        whole.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    whole
+}
+
+/// Polls until `probe` yields, or panics after [`DEADLINE`].
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a black-box test waits in real time"
+)]
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "never saw {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
