@@ -25,7 +25,7 @@ fn a_cluster_of_three_keeps_power_true_and_loses_nothing_when_conductors_are_kil
         "{listed:?}"
     );
     assert!(
-        listed.iter().all(|node| node["Power State"] == "power off"),
+        listed.iter().all(|node| node["power_state"] == "power off"),
         "{listed:?}"
     );
     let names: Vec<String> = dev.nodes(1).into_keys().collect();
