@@ -26,18 +26,33 @@ impl Clock for Run {
 
 impl Entropy for Run {
     fn next_u64(&self) -> u64 {
-        self.draws.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).rotate_left(29)
+        self.draws
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+            .rotate_left(29)
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), BenchError> {
-    let dir = std::env::args().nth(1).map_or_else(|| PathBuf::from("target/bench-raft"), PathBuf::from);
-    let run = Arc::new(Run { start: tokio::time::Instant::now(), draws: AtomicU64::new(7) });
-    let env = Env { clock: run.clone(), entropy: run };
+    let dir = std::env::args()
+        .nth(1)
+        .map_or_else(|| PathBuf::from("target/bench-raft"), PathBuf::from);
+    let run = Arc::new(Run {
+        start: tokio::time::Instant::now(),
+        draws: AtomicU64::new(7),
+    });
+    let env = Env {
+        clock: run.clone(),
+        entropy: run,
+    };
     println!("through   single p50/p99 ms   64 writers /s   p50/p99 ms   disk KiB");
     for (name, through_follower) in [("leader", false), ("follower", true)] {
-        let plan = Plan { single: 2000, writers: 64, together: 60_000, through_follower };
+        let plan = Plan {
+            single: 2000,
+            writers: 64,
+            together: 60_000,
+            through_follower,
+        };
         let figures = bench::run(&dir.join(name), &env, plan).await?;
         let millis = |span: std::time::Duration| span.as_secs_f64() * 1000.0;
         println!(

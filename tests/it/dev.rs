@@ -21,7 +21,7 @@ fn a_cluster_of_three_keeps_power_true_and_loses_nothing_when_conductors_are_kil
     assert!(
         listed
             .iter()
-            .all(|node| node["Provisioning State"] == "available"),
+            .all(|node| node["provision_state"] == "available"),
         "{listed:?}"
     );
     assert!(
@@ -53,7 +53,7 @@ fn a_cluster_of_three_keeps_power_true_and_loses_nothing_when_conductors_are_kil
             dev.control(),
             "PUT",
             &format!("/v1/machines/{number}/power"),
-            r#"{"power":"off"}"#,
+            r#"{"state":"off"}"#,
         )
         .expect("the plug is pulled");
         eventually("power sync to force the machine on", || {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -171,7 +171,7 @@ impl Dev {
 
     /// Runs the real command-line client against a conductor; its output as JSON.
     pub(crate) fn baremetal(&self, conductor: u8, arguments: &[&str]) -> Value {
-        let output = Command::new("baremetal")
+        let output = Command::new(client())
             .args(arguments)
             .args(["-f", "json"])
             .env("OS_AUTH_TYPE", "none")
@@ -180,7 +180,7 @@ impl Dev {
                 format!("http://127.0.0.1:{}", self.api(conductor)),
             )
             .output()
-            .expect("`baremetal` is on the PATH: run scripts/setup and put .venv/bin on it");
+            .expect("the client is missing: run scripts/setup");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(
             output.status.success(),
@@ -192,7 +192,7 @@ impl Dev {
 
     /// The same for commands that print no table.
     pub(crate) fn baremetal_quiet(&self, conductor: u8, arguments: &[&str]) {
-        let status = Command::new("baremetal")
+        let status = Command::new(client())
             .args(arguments)
             .env("OS_AUTH_TYPE", "none")
             .env(
@@ -200,7 +200,7 @@ impl Dev {
                 format!("http://127.0.0.1:{}", self.api(conductor)),
             )
             .status()
-            .expect("`baremetal` is on the PATH: run scripts/setup and put .venv/bin on it");
+            .expect("the client is missing: run scripts/setup");
         assert!(status.success(), "baremetal {arguments:?}");
     }
 
@@ -281,6 +281,16 @@ fn dechunk(mut body: &str) -> String {
         body = rest[size..].trim_start_matches("\r\n");
     }
     whole
+}
+
+/// The real client: from `scripts/setup`, or from the PATH.
+fn client() -> PathBuf {
+    let local = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/baremetal");
+    if local.exists() {
+        local
+    } else {
+        "baremetal".into()
+    }
 }
 
 /// Polls until `probe` yields, or panics after [`DEADLINE`].
