@@ -18,6 +18,12 @@ const SYNC_INTERVAL_S: u32 = 10;
 /// Ports between those of one conductor and the next; the first one has baton's default ports.
 const STRIDE: u16 = 10;
 
+/// Where free ports are looked for with `--api-port 0`: a thousand stretches below 32768, from where Linux hands out ports to
+/// outgoing connections (`ip_local_port_range`).
+const FREE_PORTS_FROM: u16 = 12_000;
+/// See [`FREE_PORTS_FROM`]; two conductors' worth, so that stretches of a cluster overlap and none is missed.
+const FREE_PORTS_STEP: u16 = 20;
+
 /// Which port is whose.
 pub(super) struct Layout {
     base: u16,
@@ -25,19 +31,40 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Ports from `api_port` on; for 0 the system names a free one.
+    /// Ports from `api_port` on; for 0, the first stretch of free ones below those that the system hands out itself.
     pub(super) async fn new(api_port: u16, count: u8) -> anyhow::Result<Self> {
-        let base = if api_port == 0 {
-            let probe = TcpListener::bind(("127.0.0.1", 0)).await?;
-            // Room for all conductors below the end of the port range.
-            probe
-                .local_addr()?
-                .port()
-                .min(u16::MAX - STRIDE * u16::from(count) - STRIDE)
-        } else {
-            api_port
-        };
-        Ok(Self { base, count })
+        if api_port != 0 {
+            return Ok(Self {
+                base: api_port,
+                count,
+            });
+        }
+        // Clusters that start at the same time begin to look at different places.
+        let offset = u16::try_from(std::process::id() % 1000)?;
+        for step in 0..1000 {
+            let base = FREE_PORTS_FROM + (offset + step) % 1000 * FREE_PORTS_STEP;
+            let layout = Self { base, count };
+            if layout.is_free().await {
+                return Ok(layout);
+            }
+        }
+        anyhow::bail!("no free ports were found; name the first one with --api-port")
+    }
+
+    async fn is_free(&self) -> bool {
+        let of_conductors = self.numbers().flat_map(|number| {
+            [
+                self.api_port(number),
+                self.admin_port(number),
+                self.peer_port(number),
+            ]
+        });
+        for port in of_conductors.chain([self.control_port()]) {
+            if TcpListener::bind(("127.0.0.1", port)).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     pub(super) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
