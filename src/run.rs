@@ -3,6 +3,7 @@
 use crate::cli::RunArgs;
 use crate::logging::{self, LogLevel};
 use crate::output;
+use crate::signals::StopSignal;
 use crate::wiring::Process;
 use anyhow::{Context as _, bail};
 use baton_config::{Config, Environment, diff_live};
@@ -31,13 +32,11 @@ async fn serve(
     log: LogLevel,
     runtime: &tokio::runtime::Handle,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = StopSignal::listen()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let process = tokio::select! {
         biased;
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = stop.received() => return Ok(()),
         process = Process::start(&config, runtime) => process?,
     };
     output::print(&format!(
@@ -49,8 +48,7 @@ async fn serve(
     loop {
         tokio::select! {
             biased;
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = stop.received() => break,
             fatal = process.fatal() => bail!("the store failed and nothing more may be promised: {}", fatal.what),
             _ = hangup.recv() => reload(&mut config, file.as_ref(), &log, &process),
         }

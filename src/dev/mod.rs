@@ -8,11 +8,11 @@ mod enroll;
 
 use crate::cli::DevArgs;
 use crate::output;
+use crate::signals::StopSignal;
 use anyhow::Context as _;
 use baton_bmc::sim::{Farm, FarmConfig};
 use conductors::{Conductor, Layout};
 use std::path::{Path, PathBuf};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the simulated BMCs' certificate authority is written, in the data directory.
 const BMC_CA: &str = "bmc-ca.pem";
@@ -24,8 +24,7 @@ pub(crate) fn dev(args: DevArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: DevArgs) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut stop = StopSignal::listen()?;
     let data = DataDir::open(args.data_dir)?;
     let layout = Layout::new(args.api_port, args.conductors).await?;
     let farm = start_farm(args.nodes, data.path(), &layout).await?;
@@ -36,8 +35,7 @@ async fn serve(args: DevArgs) -> anyhow::Result<()> {
     }
     let outcome = tokio::select! {
         biased;
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        () = stop.received() => Ok(()),
         outcome = bring_up(&layout, &farm, &ca, &mut cluster) => outcome,
     };
     for conductor in &mut cluster {
