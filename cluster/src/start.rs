@@ -104,6 +104,14 @@ async fn open_door(
                 source,
             })?,
     };
+    let everywhere = address
+        .parse::<std::net::SocketAddr>()
+        .is_ok_and(|address| address.ip().is_unspecified());
+    if everywhere {
+        return Err(ClusterError::Options {
+            detail: format!("peers cannot reach {address}; name the address that they can reach"),
+        });
+    }
     let member = Member {
         host: host_name.to_owned(),
         address,
@@ -358,11 +366,27 @@ impl Cluster {
                 Err(error) => return Err(core("write the first membership", error.to_string())),
             }
         }
-        let alone = {
-            let metrics = raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let mut voters = metrics.membership_config.voter_ids();
-            voters.next() == Some(self.local().id) && voters.next().is_none()
+        let initialized = raft
+            .is_initialized()
+            .await
+            .map_err(|error| core("start", error.to_string()))?;
+        if !initialized {
+            // A newcomer learns of everybody, itself included, from the leader.
+            return Ok(());
+        }
+        // The figures follow the core's state; whoever gets this member may rely on its knowing its peers.
+        let mut metrics = raft.metrics();
+        let alone = loop {
+            let voters: Vec<RaftId> = {
+                let metrics = metrics.borrow_and_update();
+                metrics.membership_config.voter_ids().collect()
+            };
+            if !voters.is_empty() {
+                break voters == [self.local().id];
+            }
+            if metrics.changed().await.is_err() {
+                return Err(core("start", "it stopped at once".to_owned()));
+            }
         };
         if alone {
             raft.trigger()

@@ -67,6 +67,8 @@ pub(crate) fn unreadable(error: CodecError) -> KvError {
 struct Content {
     vote: Option<Vote>,
     committed: Option<LogId>,
+    /// The mark of what is committed is newer than the one on its way to the disk.
+    committed_moved: bool,
     purged: Option<LogId>,
     entries: BTreeMap<u64, Entry>,
 }
@@ -256,12 +258,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        let value = encode_log_id(committed)?;
-        self.write().committed = committed;
-        // It may lag behind: it only says how far a restarted member may apply before it hears from a leader.
-        self.store
-            .write(vec![put(COMMITTED_KEY.to_vec(), value)])
-            .await
+        // Written with the next entries, so that it costs no write of its own. It may lag behind: it only says how far
+        // a restarted member may apply before it hears from a leader.
+        let mut content = self.write();
+        content.committed = committed;
+        content.committed_moved = true;
+        Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
@@ -274,13 +276,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let entries: Vec<Entry> = entries.into_iter().collect();
-        let mut ops = Vec::with_capacity(entries.len());
+        let mut ops = Vec::with_capacity(entries.len() + 1);
         for entry in &entries {
             ops.push(put(entry_key(entry.log_id.index), encode_entry(entry)?));
         }
-        self.write()
-            .entries
-            .extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
+        {
+            let mut content = self.write();
+            if std::mem::take(&mut content.committed_moved) {
+                let value = encode_log_id(content.committed)?;
+                ops.push(put(COMMITTED_KEY.to_vec(), value));
+            }
+            content
+                .entries
+                .extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
+        }
         self.store
             .write_then(ops, Box::new(|outcome| callback.io_completed(outcome)))
             .await

@@ -54,6 +54,15 @@ async fn an_empty_storage_without_founding_is_no_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_no_peer_can_reach_is_refused_at_the_start() {
+    let listen = baton_cluster::Listen::Address("0.0.0.0:0".to_owned());
+    let options = options("c1", Storage::Memory(MemDisk::default()), listen);
+    let started = Cluster::start(options, env(1), Arc::new(Counts::default())).await;
+    let error = started.err().unwrap().to_string();
+    assert!(error.contains("peers cannot reach 0.0.0.0"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_member_takes_proposals_and_sees_them() {
     let dir = tempfile::tempdir().unwrap();
     let founders = Founders::start(3, directories(dir.path()), Compaction::default()).await;
