@@ -2,7 +2,7 @@
 
 use crate::codec::peer::{Hello, NotDone, Purpose, Request, Response, Welcome};
 use crate::codec::raft::Blob;
-use crate::codec::state::encode_reply;
+use crate::codec::state::{decode_proposals, encode_replies_of};
 use crate::membership;
 use crate::peer::Local;
 use crate::peer::server::{Answer, Caller};
@@ -240,14 +240,17 @@ fn changed(done: Result<u64, NotDone>) -> Response {
 }
 
 async fn propose(raft: &Raft, bytes: Blob) -> Response {
+    // What is committed has to be applied by everybody, so nothing unreadable may enter the log.
+    if let Err(error) = decode_proposals(&bytes.0) {
+        return Response::NotDone(NotDone::Refused(error.to_string()));
+    }
     match raft.client_write(bytes).await {
-        Ok(written) => match written.data.as_ref().map(encode_reply) {
-            Some(Ok(reply)) => Response::Proposed {
+        Ok(written) => match encode_replies_of(&written.data) {
+            Ok(replies) => Response::Proposed {
                 index: written.log_id.index,
-                reply: reply.into(),
+                replies: replies.into(),
             },
-            Some(Err(error)) => failed(error),
-            None => failed("a proposal was applied without a reply"),
+            Err(error) => failed(error),
         },
         Err(error) => Response::NotDone(membership::not_done(error)),
     }

@@ -7,13 +7,13 @@
 use crate::answers::{Answers, CallHandler, address_of};
 use crate::barrier::{self, Reader};
 use crate::codec::peer::{MembershipChange, NotDone, Purpose, Request, Response};
-use crate::codec::raft::Blob;
-use crate::codec::state::{decode_reply, encode_proposal};
+use crate::codec::state::encode_proposal;
 use crate::error::ClusterError;
 use crate::kv::Store;
 use crate::kv::writer::{Fatal, FatalSender};
 use crate::peer::Local;
 use crate::peer::link::LinkError;
+use crate::proposals::{self, Waiting};
 use crate::raft::network::Peers;
 use crate::raft::types::{Member, Raft, RaftId};
 use crate::sessions::{self, SessionBook};
@@ -75,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) patience: Duration,
     pub(crate) window: Window,
     pub(crate) readers: mpsc::Sender<Reader>,
+    pub(crate) proposals: mpsc::Sender<Waiting>,
     pub(crate) _held: Held,
 }
 
@@ -119,12 +120,21 @@ pub enum CallError {
 
 impl Cluster {
     /// Starts the tasks that watch and serve a member.
-    pub(crate) fn new(inner: Inner, readers: mpsc::Receiver<Reader>) -> Self {
+    pub(crate) fn new(
+        inner: Inner,
+        readers: mpsc::Receiver<Reader>,
+        proposals: mpsc::Receiver<Waiting>,
+    ) -> Self {
         let inner = Arc::new(inner);
         let tasks = inner.tasks.clone();
         tasks.spawn(barrier::serve(
             Arc::downgrade(&inner),
             readers,
+            inner.stop.clone(),
+        ));
+        tasks.spawn(proposals::serve(
+            Arc::downgrade(&inner),
+            proposals,
             inner.stop.clone(),
         ));
         tasks.spawn(sessions::watch(Arc::downgrade(&inner)));
@@ -324,23 +334,26 @@ impl Cluster {
             at: inner.env.clock.wall(),
             command,
         };
-        let bytes = encode_proposal(&proposal).map_err(|error| unavailable(&error.to_string()))?;
-        if bytes.len() > PROPOSAL_BYTES_MAX {
+        let frame = encode_proposal(&proposal).map_err(|error| unavailable(&error.to_string()))?;
+        if frame.len() > PROPOSAL_BYTES_MAX {
             return Err(unavailable(&format!(
                 "the change takes {} bytes, at most {PROPOSAL_BYTES_MAX} are allowed",
-                bytes.len()
+                frame.len()
             )));
         }
-        let blob = Blob::from(bytes);
-        let response = self
-            .ask_leader(inner.patience, &Request::Propose(blob))
-            .await?;
-        let Response::Proposed { index, reply } = response else {
-            return Err(unknown(format!(
-                "the leader answered something else: {response:?}"
-            )));
+        let stopping = "this conductor is stopping";
+        let (outcome, answer) = oneshot::channel();
+        let waiting = Waiting {
+            frame,
+            deadline,
+            outcome,
         };
-        let reply = decode_reply(&reply.0).map_err(|error| unknown(error.to_string()))?;
+        inner
+            .proposals
+            .send(waiting)
+            .await
+            .map_err(|_| unavailable(stopping))?;
+        let (index, reply) = answer.await.map_err(|_| unknown(stopping.to_owned()))??;
         let mut applied = inner.applied.clone();
         // Applied and acknowledged; only this member's copy may lag.
         timeout_at(

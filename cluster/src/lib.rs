@@ -15,6 +15,7 @@ pub mod kv;
 mod membership;
 pub mod options;
 pub mod peer;
+mod proposals;
 pub mod raft;
 mod sessions;
 mod start;

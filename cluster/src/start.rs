@@ -25,6 +25,7 @@ use openraft::{Config, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -327,7 +328,8 @@ async fn assemble(
     };
     answers.raft.set(raft.clone()).ok();
     tasks.spawn(server.run(door.listener));
-    let (readers, waiting) = tokio::sync::mpsc::channel(crate::barrier::WAITING_MAX);
+    let (readers, waiting_readers) = mpsc::channel(crate::barrier::WAITING_MAX);
+    let (proposals, waiting_proposals) = mpsc::channel(crate::proposals::WAITING_MAX);
     let cluster = Cluster::new(
         Inner {
             raft,
@@ -346,9 +348,11 @@ async fn assemble(
             patience,
             window: crate::window::Window::default(),
             readers,
+            proposals,
             _held: held,
         },
-        waiting,
+        waiting_readers,
+        waiting_proposals,
     );
     cluster.found(founding, &door.member).await?;
     Ok(cluster)

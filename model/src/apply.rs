@@ -6,7 +6,7 @@ use crate::command::{
     ActOnNode, BreakLock, Command, ConductorUp, EditNode, EventDone, Fence, NodeChange, Proposal,
     Refusal, Reply, Session,
 };
-use crate::ids::{Epoch, IntentId, LogIndex, NodeId, Revision, WallMs};
+use crate::ids::{Epoch, IntentId, NodeId, Position, Revision, WallMs};
 use crate::json::Json;
 use crate::node::edit::{NodeEdit, Refused, check_deletable, check_editable, clip};
 use crate::node::power::PowerState;
@@ -24,8 +24,12 @@ pub struct Applied {
     pub changes: Vec<Change>,
 }
 
-/// Applies the entry at `index`.
-pub fn apply(state: &mut ClusterState, index: LogIndex, proposal: Proposal) -> Applied {
+/// Applies the proposal that stands at `position`.
+pub fn apply(
+    state: &mut ClusterState,
+    position: impl Into<Position>,
+    proposal: Proposal,
+) -> Applied {
     if let Some(reply) = state.reply_to(proposal.id) {
         return Applied {
             reply: reply.clone(),
@@ -34,7 +38,7 @@ pub fn apply(state: &mut ClusterState, index: LogIndex, proposal: Proposal) -> A
     }
     let mut entry = Entry {
         state,
-        index,
+        position: position.into(),
         at: proposal.at,
         changes: Vec::new(),
     };
@@ -55,7 +59,7 @@ pub fn apply(state: &mut ClusterState, index: LogIndex, proposal: Proposal) -> A
 
 struct Entry<'a> {
     state: &'a mut ClusterState,
-    index: LogIndex,
+    position: Position,
     at: WallMs,
     changes: Vec<Change>,
 }
@@ -92,7 +96,7 @@ impl Entry<'_> {
 
     const fn done(&self) -> Reply {
         Reply::Done {
-            index: self.index,
+            index: self.position.index,
             revision: Revision(0),
             epoch: Epoch(0),
         }
@@ -157,7 +161,7 @@ impl Entry<'_> {
         }
         self.check_unique(&record)?;
         self.check_parent(&record)?;
-        record.serial = ClusterState::serial_at(self.index);
+        record.serial = self.position.serial();
         record.created_at = self.at;
         record.revision = Revision(1);
         Ok(self.put(record))
@@ -215,7 +219,7 @@ impl Entry<'_> {
             self.touch(Change::Outbox(instance));
         }
         Ok(Reply::Done {
-            index: self.index,
+            index: self.position.index,
             revision: record.revision.next(),
             epoch: record.epoch,
         })
@@ -334,7 +338,7 @@ impl Entry<'_> {
                     (changed, notify, told, record.instance_uuid)
                 {
                     events.push(OutboxEvent {
-                        seq: self.index.0,
+                        seq: self.position.serial(),
                         node: record.id,
                         instance,
                         state: told,
@@ -418,7 +422,7 @@ impl Entry<'_> {
             record.revision = record.revision.next();
         }
         let reply = Reply::Done {
-            index: self.index,
+            index: self.position.index,
             revision: record.revision,
             epoch: record.epoch,
         };

@@ -1,7 +1,7 @@
 //! The replicated state: what every conductor knows.
 
 use crate::command::{ProposalId, Reply, Session};
-use crate::ids::{ConductorId, Incarnation, LogIndex, NodeId, WallMs};
+use crate::ids::{ConductorId, Incarnation, NodeId, WallMs};
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::record::NodeRecord;
 use crate::ownership::{Conductors, owner_of};
@@ -49,7 +49,7 @@ pub enum ConductorStatus {
 /// A power change that the compute service has yet to be told: the newest of its instance.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OutboxEvent {
-    /// The log index of the change; grows, so that a late acknowledgement never removes a newer event.
+    /// The serial of the change's position in the log; grows, so that a late acknowledgement never removes a newer event.
     pub seq: u64,
     /// The machine.
     pub node: NodeId,
@@ -281,11 +281,6 @@ impl ClusterState {
             }
             self.by_serial.remove(&old.serial);
         }
-    }
-
-    /// The serial for the next node: log indexes grow, so they serve.
-    pub(crate) const fn serial_at(index: LogIndex) -> u64 {
-        index.0
     }
 
     pub(crate) fn put_conductor(&mut self, id: ConductorId, record: ConductorRecord) {

@@ -213,6 +213,35 @@ fn open(schema: Schema, bytes: &[u8]) -> Result<&[u8], CodecError> {
     Ok(payload)
 }
 
+/// Splits the first frame of `schema` off a run of frames, unchecked but for its length.
+fn split(schema: Schema, bytes: &[u8]) -> Result<(&[u8], &[u8]), CodecError> {
+    let short = |expected| CodecError::Length {
+        schema: schema.0,
+        expected,
+        found: bytes.len(),
+    };
+    let Some([_, _, _, _, l0, l1, l2, l3, ..]) = bytes.first_chunk::<HEADER_LEN>() else {
+        return Err(short(HEADER_LEN));
+    };
+    let payload = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
+    let whole = HEADER_LEN.saturating_add(payload);
+    bytes.split_at_checked(whole).ok_or_else(|| short(whole))
+}
+
+/// Decodes frames of `schema` that stand one behind another; there is at least one.
+fn decode_run<T: DeserializeOwned>(schema: Schema, bytes: &[u8]) -> Result<Vec<T>, CodecError> {
+    let mut values = Vec::new();
+    let mut rest = bytes;
+    loop {
+        let (frame, behind) = split(schema, rest)?;
+        values.push(decode(schema, frame)?);
+        if behind.is_empty() {
+            return Ok(values);
+        }
+        rest = behind;
+    }
+}
+
 /// Decodes a frame of `schema`. Never panics, whatever the bytes are.
 ///
 /// # Errors
@@ -260,6 +289,20 @@ mod tests {
         }
 
         #[test]
+        fn a_run_of_frames_is_read_whole_or_not_at_all(values: Vec<Vec<u8>>, cut in 1_usize..40) {
+            let frames: Vec<_> = values.iter().map(|value| encode(Schema::COMMAND, value).unwrap()).collect();
+            let bytes = frames.concat();
+            let read = decode_run::<Vec<u8>>(Schema::COMMAND, &bytes);
+            if values.is_empty() {
+                prop_assert!(read.is_err());
+            } else {
+                prop_assert_eq!(read.unwrap(), values);
+                let torn = bytes.len() - cut.min(frames.last().unwrap().len() - 1);
+                prop_assert!(decode_run::<Vec<u8>>(Schema::COMMAND, &bytes[..torn]).is_err());
+            }
+        }
+
+        #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             prop_assert!(decode::<(u64, Vec<String>)>(Schema::COMMAND, &bytes).is_err());
         }
@@ -274,8 +317,8 @@ mod tests {
                     seal(schema, &mut bytes).unwrap();
                     bytes.clone()
                 };
-                drop(state::decode_proposal(&sealed(Schema::COMMAND)));
-                drop(state::decode_reply(&sealed(Schema::REPLY)));
+                drop(state::decode_proposals(&sealed(Schema::COMMAND)));
+                drop(state::decode_replies_of(&sealed(Schema::REPLY)));
                 drop(state::decode_stored(&sealed(Schema::STATE_RECORD)));
                 drop(state::decode_meta(&sealed(Schema::STATE_META)));
                 drop(raft::decode_entry(&sealed(Schema::LOG_ENTRY)));

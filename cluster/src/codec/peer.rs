@@ -337,7 +337,7 @@ pub enum Request {
         /// How many records there were in all.
         records: u64,
     },
-    /// A proposal for the leader, a frame of [`Schema::COMMAND`].
+    /// Proposals for the leader, one or more frames of [`Schema::COMMAND`]; they become one entry.
     Propose(Blob),
     /// Up to where must a reader have applied to see everything committed before now?
     ReadIndex,
@@ -377,12 +377,12 @@ pub enum Response {
     SnapshotGoOn,
     /// To [`Request::SnapshotEnd`]: the receiver's vote.
     SnapshotInstalled(VoteRec),
-    /// To [`Request::Propose`]: the entry's index and its reply, a frame of [`Schema::REPLY`].
+    /// To [`Request::Propose`]: the entry's index and a reply for each proposal, frames of [`Schema::REPLY`].
     Proposed {
         /// Where the entry stands.
         index: u64,
-        /// What it got.
-        reply: Blob,
+        /// What they got, in their order.
+        replies: Blob,
     },
     /// To [`Request::ReadIndex`].
     ReadIndex(u64),

@@ -181,7 +181,7 @@ impl TryFrom<StoredMembershipRec> for StoredMembership {
 pub enum PayloadRec {
     /// Nothing; a new leader begins with one.
     Blank,
-    /// A proposal, a frame of [`Schema::COMMAND`].
+    /// Proposals, one or more frames of [`Schema::COMMAND`].
     Proposal(Blob),
     /// A change of membership.
     Membership(MembershipRec),

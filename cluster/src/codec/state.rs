@@ -1,10 +1,10 @@
 //! Commands, replies and the records of the replicated state as bytes.
 
 use super::raft::{LogIdRec, StoredMembershipRec};
-use super::{CodecError, Schema, decode, encode};
+use super::{CodecError, Schema, decode, decode_run, encode};
 use crate::raft::types::{LogId, StoredMembership};
 use baton_model::command::{Proposal, Reply};
-use baton_model::ids::ConductorId;
+use baton_model::ids::{ConductorId, Position};
 use baton_model::state::{Change, ClusterState, Replied, Stored};
 use serde::{Deserialize, Serialize};
 
@@ -141,12 +141,23 @@ pub fn encode_proposal(proposal: &Proposal) -> Result<Vec<u8>, CodecError> {
     encode(Schema::COMMAND, proposal)
 }
 
-/// Reads a proposal.
+/// Reads the proposals of a log entry: one frame each, one behind another.
 ///
 /// # Errors
 /// Any [`CodecError`].
-pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, CodecError> {
-    decode(Schema::COMMAND, bytes)
+pub fn decode_proposals(bytes: &[u8]) -> Result<Vec<Proposal>, CodecError> {
+    let proposals: Vec<Proposal> = decode_run(Schema::COMMAND, bytes)?;
+    if proposals.len() > Position::PLACES {
+        return Err(CodecError::Meaning {
+            schema: Schema::COMMAND.0,
+            detail: format!(
+                "{} proposals in one entry, at most {} are possible",
+                proposals.len(),
+                Position::PLACES
+            ),
+        });
+    }
+    Ok(proposals)
 }
 
 /// A reply as it travels back to the proposer.
@@ -157,10 +168,22 @@ pub fn encode_reply(reply: &Reply) -> Result<Vec<u8>, CodecError> {
     encode(Schema::REPLY, reply)
 }
 
-/// Reads a reply.
+/// The replies to the proposals of an entry, as they travel back to the proposer.
+///
+/// # Errors
+/// None that can happen; bincode's signature has one.
+pub fn encode_replies_of(replies: &[Reply]) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::new();
+    for reply in replies {
+        bytes.extend(encode_reply(reply)?);
+    }
+    Ok(bytes)
+}
+
+/// Reads the replies to the proposals of an entry.
 ///
 /// # Errors
 /// Any [`CodecError`].
-pub fn decode_reply(bytes: &[u8]) -> Result<Reply, CodecError> {
-    decode(Schema::REPLY, bytes)
+pub fn decode_replies_of(bytes: &[u8]) -> Result<Vec<Reply>, CodecError> {
+    decode_run(Schema::REPLY, bytes)
 }

@@ -5,14 +5,14 @@ use crate::codec::raft::Blob;
 use crate::codec::state::encode_stored;
 use crate::peer::link::{Dialer, Link, LinkError};
 use crate::raft::snapshot::{Image, Snapshot};
-use crate::raft::types::{Member, RaftId, TypeConfig, Vote};
-use openraft::OptionalSend;
+use crate::raft::types::{Entry, Member, RaftId, TypeConfig, Vote};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use openraft::{EntryPayload, OptionalSend};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -22,6 +22,10 @@ use std::time::Duration;
 
 /// Bytes of records in one part of a snapshot, unless a single record is larger.
 const PART_BYTES: usize = 1 << 20;
+
+/// Bytes of proposals in one message of log entries, unless a single entry is larger. A message has to be stored by
+/// its receiver before the election timeout is over; this much takes some ten milliseconds.
+const MESSAGE_BYTES: usize = 4 << 20;
 
 /// How long a receiver may take to answer one part: it decodes a mebibyte.
 const PART_LIMIT: Duration = Duration::from_secs(10);
@@ -87,6 +91,19 @@ impl Peers {
             transfers: self.transfers.clone(),
         }
     }
+}
+
+/// How many of these entries go into one message: at least one.
+fn fitting(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fitting = entries.iter().take_while(|entry| {
+        bytes += match &entry.payload {
+            EntryPayload::Normal(proposals) => proposals.0.len(),
+            EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+        };
+        bytes <= MESSAGE_BYTES
+    });
+    fitting.count().max(entries.len().min(1))
 }
 
 /// One peer as openraft sees it.
@@ -194,15 +211,22 @@ impl RaftNetworkV2<TypeConfig> for Peer {
 
     async fn append_entries(
         &mut self,
-        rpc: AppendEntriesRequest<TypeConfig>,
+        mut rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let fitting = fitting(&rpc.entries);
+        let all = fitting == rpc.entries.len();
+        rpc.entries.truncate(fitting);
+        let last = rpc.entries.last().map(|entry| entry.log_id);
         let request = Request::Append(rpc.into());
         let response = self.ask(request, option.soft_ttl()).await?;
         let Response::Append(appended) = response else {
             return Err(unexpected(&response));
         };
-        Ok(appended.into())
+        Ok(match appended.into() {
+            AppendEntriesResponse::Success if !all => AppendEntriesResponse::PartialSuccess(last),
+            answer => answer,
+        })
     }
 
     async fn vote(
@@ -247,5 +271,32 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             return Err(unexpected(&response));
         };
         Ok(transferred.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::types::{LeaderId, LogId};
+
+    fn entry(bytes: usize) -> Entry {
+        Entry {
+            log_id: LogId {
+                leader_id: LeaderId {
+                    term: 1,
+                    node_id: 1,
+                },
+                index: 1,
+            },
+            payload: EntryPayload::Normal(Blob::from(vec![0; bytes])),
+        }
+    }
+
+    #[test]
+    fn a_message_is_bounded_in_bytes_but_always_carries_an_entry() {
+        assert_eq!(fitting(&[]), 0);
+        assert_eq!(fitting(&[entry(MESSAGE_BYTES + 1), entry(1)]), 1);
+        let half = MESSAGE_BYTES / 2;
+        assert_eq!(fitting(&[entry(half), entry(half), entry(1)]), 2);
     }
 }

@@ -7,7 +7,7 @@
 use crate::codec::CodecError;
 use crate::codec::raft::Blob;
 use crate::codec::state::{
-    REPLIES_KIND, StateMeta, decode_meta, decode_proposal, decode_replies, decode_stored,
+    REPLIES_KIND, StateMeta, decode_meta, decode_proposals, decode_replies, decode_stored,
     encode_meta, encode_replies, encode_stored, record_key,
 };
 use crate::kv::writer::{FatalSender, Opening};
@@ -17,7 +17,7 @@ use crate::raft::snapshot::{Image, Snapshot};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
 use baton_model::apply::apply;
 use baton_model::command::{Proposal, Reply};
-use baton_model::ids::LogIndex;
+use baton_model::ids::{LogIndex, Position};
 use baton_model::port::cluster::ChangeSink;
 use baton_model::state::{Change, ClusterState, StateView, Stored};
 use futures_util::{Stream, TryStreamExt};
@@ -203,13 +203,25 @@ impl StateMachine {
         self.store.write(ops).await
     }
 
+    /// Applies the proposals of an entry, all of which are readable or none is applied.
+    fn apply_all(&mut self, index: u64, bytes: &Blob) -> io::Result<Vec<Reply>> {
+        let proposals = decode_proposals(&bytes.0)?;
+        let places = 0..=u8::MAX;
+        Ok(places
+            .zip(proposals)
+            .map(|(place, proposal)| {
+                let index = LogIndex(index);
+                self.apply_one(Position { index, place }, proposal)
+            })
+            .collect())
+    }
+
     /// Applies one proposal. Replicas that disagree are worse than a conductor that is gone, so a panic ends it.
-    fn apply_one(&mut self, index: u64, bytes: &Blob) -> io::Result<Reply> {
-        let proposal: Proposal = decode_proposal(&bytes.0)?;
-        let index = LogIndex(index);
+    fn apply_one(&mut self, position: Position, proposal: Proposal) -> Reply {
+        let index = position.index;
         let name = proposal.command.name();
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            apply(&mut self.view.write(), index, proposal)
+            apply(&mut self.view.write(), position, proposal)
         }));
         let Ok(applied) = applied else {
             tracing::error!(
@@ -221,20 +233,20 @@ impl StateMachine {
         };
         self.sink.applied(index, &applied.changes);
         self.dirty.extend(applied.changes);
-        Ok(applied.reply)
+        applied.reply
     }
 
     async fn apply_entry(
         &mut self,
         (entry, responder): EntryResponder<TypeConfig>,
     ) -> io::Result<()> {
-        let reply = match &entry.payload {
-            EntryPayload::Blank => None,
-            EntryPayload::Normal(bytes) => Some(self.apply_one(entry.log_id.index, bytes)?),
+        let replies = match &entry.payload {
+            EntryPayload::Blank => Vec::new(),
+            EntryPayload::Normal(bytes) => self.apply_all(entry.log_id.index, bytes)?,
             EntryPayload::Membership(membership) => {
                 self.meta.membership =
                     StoredMembership::new(Some(entry.log_id), membership.clone());
-                None
+                Vec::new()
             }
         };
         self.meta.last_applied = Some(entry.log_id);
@@ -248,7 +260,7 @@ impl StateMachine {
             false
         });
         if let Some(responder) = responder {
-            responder.send(reply);
+            responder.send(replies);
         }
         Ok(())
     }

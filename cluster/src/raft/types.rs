@@ -1,6 +1,6 @@
 //! openraft's generic types, named once.
 //!
-//! A proposal travels and is stored as encoded bytes; only `apply` decodes it. A conductor's id is openraft's node id.
+//! Proposals travel and are stored as encoded bytes, several in an entry; only `apply` decodes them. A conductor's id is openraft's node id.
 
 use crate::codec::raft::Blob;
 use baton_model::command::Reply;
@@ -27,7 +27,7 @@ openraft::declare_raft_types!(
     /// baton's choice of openraft's types.
     pub TypeConfig:
         D = Blob,
-        R = Option<Reply>,
+        R = Vec<Reply>,
         NodeId = RaftId,
         Node = Member,
         AsyncRuntime = Runtime,

@@ -5,11 +5,10 @@ use baton_cluster::kv::mem::MemDisk;
 use baton_cluster::{
     CallError, CallHandler, Cluster, ClusterError, Compaction, MembershipChange, Storage,
 };
-use baton_model::command::Reply;
+use baton_model::command::{Command, Reply, Session};
 use baton_model::ids::{ConductorId, Incarnation};
 use baton_model::port::BoxFuture;
 use baton_model::port::cluster::{ClusterStatus, MemberRole, ProposeError};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -79,6 +78,38 @@ async fn every_member_takes_proposals_and_sees_them() {
         let seen = || (sink.changes.load(Ordering::Relaxed) >= 18).then_some(());
         eventually(&format!("every change told to member {id}"), seen).await;
     }
+    founders.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_proposals_at_once_share_entries_and_each_gets_its_own_reply() {
+    let disks = std::array::from_fn::<_, 3, _>(|_| MemDisk::default());
+    let founders = Founders::start(3, memory(&disks), Compaction::default()).await;
+    let leader = founders.get(founders.leader().await);
+    let before = *leader.applied().borrow();
+    let all = (1..=200).map(|n| {
+        // Every second one is refused: no session like that was ever begun.
+        let stranger = Session {
+            conductor: ConductorId(5000 + n),
+            incarnation: Incarnation(1),
+        };
+        let command = if n % 2 == 0 {
+            change(n)
+        } else {
+            Command::ConductorDraining(stranger)
+        };
+        async move { (n, leader.propose(command).await.unwrap()) }
+    });
+    for (n, reply) in futures_util::future::join_all(all).await {
+        assert_eq!(
+            matches!(reply, Reply::Refused(_)),
+            n % 2 == 1,
+            "{n}: {reply:?}"
+        );
+        assert_eq!(has(leader, n), n % 2 == 0, "{n}");
+    }
+    let entries = *leader.applied().borrow() - before;
+    assert!(entries < 100, "200 proposals took {entries} entries");
     founders.stop_all().await;
 }
 
@@ -284,13 +315,20 @@ async fn many_proposals_at_once_are_each_applied_once() {
         let cluster = founders.get(n % 3 + 1).clone();
         running.spawn(async move { cluster.propose(change(n)).await });
     }
-    let mut indexes = BTreeSet::new();
     while let Some(done) = running.join_next().await {
-        let Ok(Ok(Reply::Done { index, .. })) = done else {
-            panic!("a proposal failed: {done:?}");
-        };
-        assert!(indexes.insert(index), "two proposals in one entry");
+        assert!(
+            matches!(done, Ok(Ok(Reply::Done { .. }))),
+            "a proposal failed: {done:?}"
+        );
     }
-    assert_eq!(indexes.len(), 600);
+    for (id, sink) in &founders.sinks {
+        // Each proposal touches its conductor and the reply slot of its proposer, once.
+        let seen = || (sink.changes.load(Ordering::Relaxed) >= 1200).then_some(());
+        eventually(&format!("every change told to member {id}"), seen).await;
+    }
+    let sinks = founders.sinks.clone();
     founders.stop_all().await;
+    for (id, sink) in sinks {
+        assert_eq!(sink.changes.load(Ordering::Relaxed), 1200, "member {id}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{DeleteNode, ProposalId};
-use crate::ids::{ConductorId, Incarnation};
+use crate::ids::{ConductorId, Incarnation, LogIndex};
 use crate::node::intent::{Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest};
 use crate::node::record::Fault;
@@ -147,6 +147,36 @@ fn a_replayed_proposal_gets_its_first_reply_and_changes_nothing() {
     assert_eq!(again.reply, first.reply);
     assert_eq!(again.changes, Vec::new());
     assert_eq!(log.state, before);
+}
+
+#[test]
+fn proposals_of_one_entry_have_serials_of_their_own() {
+    let mut log = Log::new();
+    let mut create = |place| {
+        let proposal = Proposal {
+            id: ProposalId {
+                conductor: ConductorId(1),
+                incarnation: Incarnation(1),
+                seq: 100 + u64::from(place),
+            },
+            at: WallMs(5),
+            command: Command::NodeCreate(Box::new(NodeRecord::new(
+                NodeId(Uuid::from_u128(1 + u128::from(place))),
+                "fake-hardware".into(),
+                WallMs(0),
+            ))),
+        };
+        let index = LogIndex(50);
+        apply(&mut log.state, Position { index, place }, proposal)
+    };
+    for place in 0..=u8::MAX {
+        assert!(matches!(create(place).reply, Reply::Done { .. }));
+    }
+    let serials: std::collections::BTreeSet<_> =
+        log.state.nodes().map(|node| node.serial).collect();
+    assert_eq!(serials.len(), Position::PLACES);
+    let next = Position::from(LogIndex(51)).serial();
+    assert!(serials.iter().all(|serial| *serial < next));
 }
 
 #[test]

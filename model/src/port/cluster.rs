@@ -36,7 +36,7 @@ pub trait Proposer: Send + Sync {
 /// note it and return: they are called on the state machine's own task. After a snapshot was installed, `reset` says
 /// that anything may have changed.
 pub trait ChangeSink: Send + Sync {
-    /// The entry at `index` touched these records.
+    /// A proposal in the entry at `index` touched these records.
     fn applied(&self, index: LogIndex, changes: &[Change]);
 
     /// The whole state was replaced.

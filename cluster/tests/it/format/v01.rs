@@ -4,7 +4,7 @@ use baton_cluster::codec::raft::{
     decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
 };
 use baton_cluster::codec::state::{
-    StateMeta, decode_meta, decode_proposal, decode_replies, decode_reply, decode_stored,
+    StateMeta, decode_meta, decode_proposals, decode_replies, decode_replies_of, decode_stored,
     encode_meta, encode_proposal, encode_replies, encode_reply, encode_stored,
 };
 use baton_model::ids::ConductorId;
@@ -47,9 +47,9 @@ fn proposals() {
         let bytes = encode_proposal(&proposal).unwrap();
         frozen(
             &format!("proposal-{name}"),
-            &proposal,
+            &vec![proposal],
             bytes,
-            decode_proposal,
+            decode_proposals,
         );
     }
 }
@@ -58,7 +58,12 @@ fn proposals() {
 fn replies() {
     for (name, reply) in samples::replies() {
         let bytes = encode_reply(&reply).unwrap();
-        frozen(&format!("reply-{name}"), &reply, bytes, decode_reply);
+        frozen(
+            &format!("reply-{name}"),
+            &vec![reply],
+            bytes,
+            decode_replies_of,
+        );
     }
 }
 
