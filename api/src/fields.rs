@@ -6,6 +6,7 @@
 mod input;
 mod table;
 
+pub(crate) use input::{show as show_value, wrong_type};
 pub(crate) use table::NODE_FIELDS;
 
 use crate::error::ApiError;

@@ -17,6 +17,7 @@ mod error;
 mod fields;
 mod identity;
 mod metrics;
+mod objects;
 mod options;
 mod out;
 mod paging;

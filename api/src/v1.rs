@@ -3,6 +3,7 @@
 pub(crate) mod conductors;
 pub(crate) mod drivers;
 pub(crate) mod empty;
+pub(crate) mod members;
 pub(crate) mod nodes;
 pub(crate) mod root;
 pub(crate) mod routes;

@@ -12,6 +12,8 @@ use crate::node::edit::{NodeEdit, Refused, check_deletable, check_editable, clip
 use crate::node::power::PowerState;
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
+use crate::object::Kind;
+use crate::object::rules::check_release;
 use crate::state::{Change, ClusterState, ConductorRecord, ConductorStatus, OutboxEvent, Replied};
 use std::sync::Arc;
 
@@ -41,6 +43,7 @@ pub fn apply(
         position: position.into(),
         at: proposal.at,
         changes: Vec::new(),
+        made: 0,
     };
     let reply = entry.run(proposal.command).unwrap_or_else(Reply::Refused);
     let replied = Replied {
@@ -62,6 +65,8 @@ struct Entry<'a> {
     position: Position,
     at: WallMs,
     changes: Vec<Change>,
+    /// Objects made by this entry so far, for their serials.
+    made: u64,
 }
 
 impl Entry<'_> {
@@ -85,6 +90,7 @@ impl Entry<'_> {
             Command::NodeAct(act) => self.act(act),
             Command::EventsDone(events) => Ok(self.events_done(&events)),
             Command::LockBreak(wish) => self.break_lock(wish),
+            Command::Object(command) => self.object(command),
         }
     }
 
@@ -161,6 +167,7 @@ impl Entry<'_> {
         }
         self.check_unique(&record)?;
         self.check_parent(&record)?;
+        self.check_chassis(&record)?;
         record.serial = self.position.serial();
         record.created_at = self.at;
         record.revision = Revision(1);
@@ -188,12 +195,22 @@ impl Entry<'_> {
                 host: self.state.host_of(holder),
             });
         }
+        let before = (record.instance_uuid, record.chassis_uuid);
         for change in edit.edits {
             change.check(&record).map_err(Refusal::Rule)?;
             change.apply(&mut record);
         }
         self.check_unique(&record)?;
         self.check_parent(&record)?;
+        if record.chassis_uuid != before.1 {
+            self.check_chassis(&record)?;
+        }
+        if let (Some(_), None, Some(allocation)) =
+            (before.0, record.instance_uuid, record.allocation_uuid)
+        {
+            check_release(&record, allocation)?;
+            record.allocation_uuid = None;
+        }
         record.updated_at = Some(self.at);
         Ok(self.put(record))
     }
@@ -214,6 +231,9 @@ impl Entry<'_> {
         })?;
         self.state.remove_node(node);
         self.touch(Change::Node(node));
+        for (kind, id) in self.state.objects().all_of_node(node) {
+            self.remove_object(kind, id);
+        }
         if let Some(instance) = record.instance_uuid {
             self.state.remove_event(instance);
             self.touch(Change::Outbox(instance));
@@ -235,6 +255,11 @@ impl Entry<'_> {
                 });
             }
         }
+        let host = record
+            .intent
+            .as_ref()
+            .map(|intent| self.state.host_of(intent.holder))
+            .unwrap_or_default();
         record.epoch = record.epoch.next();
         record.intent = None;
         record.target_power_state = None;
@@ -245,6 +270,7 @@ impl Entry<'_> {
             move_to(&mut record, to, None, self.at);
         }
         record.updated_at = Some(self.at);
+        self.write_history(&record, &host);
         Ok(self.put(record))
     }
 
@@ -271,6 +297,8 @@ impl Entry<'_> {
             self.change(&mut record, act.fence.session, change, &mut events)?;
         }
         record.updated_at = Some(self.at);
+        let host = self.state.host_of(act.fence.session.conductor);
+        self.write_history(&record, &host);
         for event in events {
             self.touch(Change::Outbox(event.instance));
             self.state.put_event(event);
@@ -418,8 +446,16 @@ impl Entry<'_> {
     }
 
     fn put(&mut self, mut record: NodeRecord) -> Reply {
-        if self.state.node(record.id).is_some() {
+        let old = self.state.node(record.id);
+        if let Some(old) = old {
             record.revision = record.revision.next();
+            // An instance that goes takes its allocation with it, however it went.
+            if let Some(allocation) = old
+                .allocation_uuid
+                .filter(|_| record.allocation_uuid.is_none())
+            {
+                self.remove_object(Kind::Allocation, allocation);
+            }
         }
         let reply = Reply::Done {
             index: self.position.index,
@@ -454,6 +490,19 @@ impl Entry<'_> {
             return Err(Refusal::Rule(Refused::new(409, text)));
         }
         Ok(())
+    }
+
+    fn check_chassis(&self, record: &NodeRecord) -> Result<(), Refusal> {
+        let Some(chassis) = record.chassis_uuid else {
+            return Ok(());
+        };
+        match self.state.objects().get(Kind::Chassis, chassis) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::Rule(Refused::new(
+                400,
+                format!("Chassis {chassis} could not be found."),
+            ))),
+        }
     }
 
     fn check_parent(&self, record: &NodeRecord) -> Result<(), Refusal> {
@@ -531,6 +580,8 @@ const fn is_clean(state: ProvisionState) -> bool {
             | ProvisionState::CleanFailed
     )
 }
+
+mod objects;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::node::intent::Intent;
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::{Fault, NodeRecord};
+use crate::object::ObjectCommand;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -71,6 +72,8 @@ pub enum Command {
     EventsDone(Vec<EventDone>),
     /// An administrator takes the lock away from its holder.
     LockBreak(BreakLock),
+    /// An object that is no node is made, changed or deleted.
+    Object(ObjectCommand),
 }
 
 impl Command {
@@ -88,6 +91,7 @@ impl Command {
             Self::NodeAct(_) => "node-act",
             Self::EventsDone(_) => "events-done",
             Self::LockBreak(_) => "lock-break",
+            Self::Object(command) => command.name(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod json;
 pub mod mask;
 pub mod node;
+pub mod object;
 pub mod outbox;
 pub mod ownership;
 pub mod pool;

@@ -4,6 +4,7 @@ use crate::command::{ProposalId, Reply, Session};
 use crate::ids::{ConductorId, Incarnation, NodeId, WallMs};
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::record::NodeRecord;
+use crate::object::{Kind, Object, Objects};
 use crate::ownership::{Conductors, owner_of};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,6 +84,8 @@ pub enum Change {
     Outbox(Uuid),
     /// A reply was remembered in this slot of this conductor.
     Reply(ConductorId, u64),
+    /// An object of this kind was created, changed or deleted.
+    Object(Kind, Uuid),
 }
 
 /// One stored record of any kind: what the state tree and snapshots hold.
@@ -96,6 +99,8 @@ pub enum Stored {
     Outbox(OutboxEvent),
     /// A remembered reply.
     Reply(Replied),
+    /// An object that is no node.
+    Object(Arc<Object>),
 }
 
 impl Stored {
@@ -109,6 +114,7 @@ impl Stored {
             Self::Reply(replied) => {
                 Change::Reply(replied.id.conductor, replied.id.seq % RETRY_SLOTS)
             }
+            Self::Object(object) => Change::Object(object.kind, object.id),
         }
     }
 }
@@ -120,6 +126,7 @@ pub struct ClusterState {
     conductors: Conductors,
     outbox: BTreeMap<Uuid, OutboxEvent>,
     replies: BTreeMap<(ConductorId, u64), Replied>,
+    objects: Objects,
     // Derived from `nodes`; rebuilt on restore.
     by_name: BTreeMap<Box<str>, NodeId>,
     by_instance: BTreeMap<Uuid, NodeId>,
@@ -158,6 +165,12 @@ impl ClusterState {
     /// All nodes, by uuid.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<NodeRecord>> {
         self.nodes.values()
+    }
+
+    /// Everything that is no node.
+    #[must_use]
+    pub const fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// All conductors.
@@ -229,6 +242,7 @@ impl ClusterState {
                 .map(|record| Stored::Conductor(id, record)),
             Change::Outbox(instance) => self.outbox.get(&instance).cloned().map(Stored::Outbox),
             Change::Reply(id, slot) => self.replies.get(&(id, slot)).cloned().map(Stored::Reply),
+            Change::Object(kind, id) => self.objects.get(kind, id).cloned().map(Stored::Object),
         }
     }
 
@@ -241,7 +255,12 @@ impl ClusterState {
         let nodes = self.nodes.values().cloned().map(Stored::Node);
         let outbox = self.outbox.values().cloned().map(Stored::Outbox);
         let replies = self.replies.values().cloned().map(Stored::Reply);
-        nodes.chain(conductors).chain(outbox).chain(replies)
+        let objects = self.objects.iter().cloned().map(Stored::Object);
+        nodes
+            .chain(conductors)
+            .chain(outbox)
+            .chain(replies)
+            .chain(objects)
     }
 
     /// Rebuilds the state from stored records.
@@ -254,6 +273,7 @@ impl ClusterState {
                 Stored::Conductor(id, record) => state.put_conductor(id, record),
                 Stored::Outbox(event) => state.put_event(event),
                 Stored::Reply(replied) => state.put_reply(replied),
+                Stored::Object(object) => state.put_object(object),
             }
         }
         state
@@ -297,6 +317,14 @@ impl ClusterState {
 
     pub(crate) fn remove_event(&mut self, instance: Uuid) {
         self.outbox.remove(&instance);
+    }
+
+    pub(crate) fn put_object(&mut self, object: Arc<Object>) {
+        self.objects.put(object);
+    }
+
+    pub(crate) fn remove_object(&mut self, kind: Kind, id: Uuid) {
+        self.objects.remove(kind, id);
     }
 
     pub(crate) fn put_reply(&mut self, replied: Replied) {

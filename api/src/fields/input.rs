@@ -21,7 +21,7 @@ type Parsed = Result<NodeEdit, String>;
 const SHOWN_MAX: usize = 255;
 
 /// A wrong value in an error text: cut, and without anything that may be secret.
-pub(super) fn show(value: &Value) -> String {
+pub(crate) fn show(value: &Value) -> String {
     let mut value = value.clone();
     match &mut value {
         Value::Object(map) => baton_model::mask::mask_map(map, &[]),
@@ -46,7 +46,8 @@ pub(super) fn show(value: &Value) -> String {
     shown.chars().take(SHOWN_MAX).collect()
 }
 
-fn wrong_type(name: &str, value: &Value, types: &str) -> String {
+/// The complaint about a value of the wrong type.
+pub(crate) fn wrong_type(name: &str, value: &Value, types: &str) -> String {
     let shown = if is_secret_key(name) {
         MASK.to_owned()
     } else {

@@ -3,13 +3,19 @@
 //! The router is built from it; each request's policy and gate are looked up in it; `docs/compatibility.md` is printed
 //! from it, and a test compares the two.
 
-use super::{conductors, drivers, empty, nodes, root, shards};
+use super::{conductors, drivers, empty, members, nodes, root, shards};
 use crate::app::App;
+use crate::call::Call;
 use crate::error::ApiError;
+use crate::objects::{
+    ALLOCATIONS, CHASSIS, CONNECTORS, HISTORY, PORTGROUPS, PORTS, RULES, RUNBOOKS, Resource,
+    TARGETS, TEMPLATES, allocations, crud,
+};
 use crate::policy::{Action, PUBLIC};
 use crate::service::NotRouted;
 use crate::version::{Below, Gate};
 use axum::Router;
+use axum::extract::State;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
@@ -99,6 +105,103 @@ impl Routes {
         self
     }
 
+    /// The five routes of a resource; `paths` are those of the collection and of one.
+    fn resource(
+        self,
+        resource: &'static Resource,
+        paths: [&'static str; 2],
+        gates: Gates,
+        support: Support,
+    ) -> Self {
+        let [all, one] = paths;
+        let actions = &resource.actions;
+        self.add(
+            Method::GET,
+            all,
+            actions.list,
+            gates.read,
+            support,
+            async move |State(app): State<Arc<App>>, call: Call| {
+                crud::list(&app, &call, resource, None, false, None).await
+            },
+        )
+        .add(
+            Method::POST,
+            all,
+            actions.create,
+            gates.write,
+            support,
+            async move |State(app): State<Arc<App>>, call: Call| {
+                crud::create(&app, &call, resource).await
+            },
+        )
+        .add(
+            Method::GET,
+            one,
+            actions.get,
+            gates.read,
+            support,
+            async move |State(app): State<Arc<App>>, call: Call| {
+                crud::show(&app, &call, resource).await
+            },
+        )
+        .add(
+            Method::PATCH,
+            one,
+            actions.update,
+            gates.patch,
+            support,
+            async move |State(app): State<Arc<App>>, call: Call| {
+                crud::update(&app, &call, resource).await
+            },
+        )
+        .add(
+            Method::DELETE,
+            one,
+            actions.delete,
+            gates.write,
+            support,
+            async move |State(app): State<Arc<App>>, call: Call| {
+                crud::delete(&app, &call, resource).await
+            },
+        )
+    }
+
+    /// A collection in full.
+    fn detail(self, resource: &'static Resource, path: &'static str, gate: Option<Gate>) -> Self {
+        self.add(
+            Method::GET,
+            path,
+            resource.actions.list,
+            gate,
+            Support::Full,
+            async move |State(app): State<Arc<App>>, call: Call| {
+                crud::list(&app, &call, resource, None, true, None).await
+            },
+        )
+    }
+
+    /// A collection below a node.
+    fn of_node(
+        self,
+        resource: &'static Resource,
+        path: &'static str,
+        gate: Option<Gate>,
+        detailed: bool,
+    ) -> Self {
+        self.add(
+            Method::GET,
+            path,
+            resource.actions.get,
+            gate,
+            Support::Full,
+            async move |State(app): State<Arc<App>>, call: Call| {
+                let node = app.node(&call).await?.id;
+                crud::list(&app, &call, resource, Some(node), detailed, None).await
+            },
+        )
+    }
+
     /// The router and the table.
     pub(crate) fn build(self) -> (Router<Arc<App>>, Table) {
         let mut table = HashMap::<_, Vec<Row>>::new();
@@ -110,6 +213,35 @@ impl Routes {
             .fallback(no_route)
             .method_not_allowed_fallback(async || ApiError::no_method());
         (router, Table(table))
+    }
+}
+
+/// The gates of a resource's routes.
+#[derive(Clone, Copy)]
+struct Gates {
+    read: Option<Gate>,
+    write: Option<Gate>,
+    patch: Option<Gate>,
+}
+
+impl Gates {
+    const ALWAYS: Self = Self::all(None);
+
+    const fn all(gate: Option<Gate>) -> Self {
+        Self {
+            read: gate,
+            write: gate,
+            patch: gate,
+        }
+    }
+
+    /// Reads say why they find nothing below the version; other methods do not exist there.
+    const fn since(since: u16, below: Below) -> Self {
+        Self {
+            read: gate(since, below),
+            write: gate(since, Below::Refused),
+            patch: gate(since, Below::Refused),
+        }
     }
 }
 
@@ -127,10 +259,11 @@ const fn hidden(since: u16) -> Option<Gate> {
     gate(since, Below::Missing)
 }
 
-const ALLOCATIONS: Below = Below::MissingBecause("The API version does not allow allocations");
-const TEMPLATES: Below = Below::MissingBecause("The API version does not allow deploy templates");
-const RUNBOOKS: Below = Below::MissingBecause("The API version does not allow runbooks");
-const RULES: Below = Below::MissingBecause("The API version does not allow inspection rules");
+const ALLOCATIONS_GATE: Below = Below::MissingBecause("The API version does not allow allocations");
+const TEMPLATES_GATE: Below =
+    Below::MissingBecause("The API version does not allow deploy templates");
+const RUNBOOKS_GATE: Below = Below::MissingBecause("The API version does not allow runbooks");
+const RULES_GATE: Below = Below::MissingBecause("The API version does not allow inspection rules");
 const SHARDS: Below = Below::MissingBecause("The API version does not allow shards");
 const NOT_YET: Below = Below::MissingBecause("The API is not supported for this version");
 
@@ -196,12 +329,7 @@ pub(crate) fn routes() -> Routes {
         .add(GET, "/nodes/{node}/bios", "baremetal:node:bios:get", hidden(40), Empty, nodes::extras::bios)
         .add(GET, "/nodes/{node}/bios/{setting}", "baremetal:node:bios:get", hidden(40), Empty, nodes::extras::bios_setting)
         .add(GET, "/nodes/{node}/firmware", "baremetal:node:firmware:get", hidden(86), Empty, nodes::extras::firmware)
-        .add(GET, "/nodes/{node}/history", "baremetal:node:history:get", hidden(78), Empty, nodes::extras::history)
-        .add(GET, "/nodes/{node}/history/{event}", "baremetal:node:history:get", hidden(78), Empty, nodes::extras::history_event)
-        .add(GET, "/nodes/{node}/inventory", "baremetal:node:inventory:get", hidden(81), Empty, nodes::extras::inventory)
         .add(GET, "/nodes/{node}/children", "baremetal:node:get", hidden(83), Full, nodes::extras::children)
-        .add(GET, "/nodes/{node}/allocation", "baremetal:allocation:get", hidden(52), Empty, nodes::extras::allocation)
-        .add(DELETE, "/nodes/{node}/allocation", "baremetal:allocation:delete", hidden(52), Empty, nodes::extras::allocation)
         .add(GET, "/nodes/{node}/vmedia", "baremetal:node:vmedia:get", hidden(93), Refused, nodes::extras::vmedia)
         .add(POST, "/nodes/{node}/vmedia", "baremetal:node:vmedia:attach", hidden(89), Refused, nodes::extras::vmedia)
         .add(DELETE, "/nodes/{node}/vmedia", "baremetal:node:vmedia:detach", hidden(89), Refused, nodes::extras::vmedia)
@@ -213,13 +341,7 @@ pub(crate) fn routes() -> Routes {
         .add(DELETE, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
         .add(POST, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
         .add(PUT, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
-        .add(GET, "/nodes/{node}/ports", "baremetal:port:get", None, Empty, nodes::extras::ports)
-        .add(GET, "/nodes/{node}/ports/detail", "baremetal:port:get", None, Empty, nodes::extras::ports)
-        .add(GET, "/nodes/{node}/portgroups", "baremetal:portgroup:get", hidden(24), Empty, nodes::extras::portgroups)
-        .add(GET, "/nodes/{node}/portgroups/detail", "baremetal:portgroup:get", hidden(24), Empty, nodes::extras::portgroups)
         .add(GET, "/nodes/{node}/volume", "baremetal:volume:list", hidden(32), Full, nodes::extras::volume)
-        .add(GET, "/nodes/{node}/volume/connectors", "baremetal:volume:list", hidden(32), Empty, nodes::extras::connectors)
-        .add(GET, "/nodes/{node}/volume/targets", "baremetal:volume:list", hidden(32), Empty, nodes::extras::targets)
         // --- Drivers and conductors ---
         .add(GET, "/drivers", "baremetal:driver:get", None, Full, drivers::list)
         .add(GET, "/drivers/{driver}", "baremetal:driver:get", None, Full, drivers::show)
@@ -231,60 +353,48 @@ pub(crate) fn routes() -> Routes {
         .add(POST, "/drivers/{driver}/vendor_passthru", "baremetal:driver:vendor_passthru", None, Refused, drivers::vendor)
         .add(GET, "/conductors", "baremetal:conductor:get", hidden(49), Full, conductors::list)
         .add(GET, "/conductors/{host}", "baremetal:conductor:get", hidden(49), Full, conductors::show)
-        // --- Not kept yet ---
-        .add(GET, "/ports", "baremetal:port:list_all", None, Empty, empty::ports)
-        .add(GET, "/ports/detail", "baremetal:port:list_all", None, Empty, empty::ports)
-        .add(POST, "/ports", "baremetal:port:create", None, Refused, empty::no_ports)
-        .add(GET, "/ports/{port}", "baremetal:port:get", None, Empty, empty::port)
-        .add(PATCH, "/ports/{port}", "baremetal:port:update", None, Empty, empty::port)
-        .add(DELETE, "/ports/{port}", "baremetal:port:delete", None, Empty, empty::port)
-        .add(GET, "/portgroups", "baremetal:portgroup:list_all", hidden(23), Empty, empty::portgroups)
-        .add(GET, "/portgroups/detail", "baremetal:portgroup:list_all", hidden(23), Empty, empty::portgroups)
-        .add(POST, "/portgroups", "baremetal:portgroup:create", hidden(23), Refused, empty::no_portgroups)
-        .add(GET, "/portgroups/{group}", "baremetal:portgroup:get", hidden(23), Empty, empty::portgroup)
-        .add(PATCH, "/portgroups/{group}", "baremetal:portgroup:update", hidden(23), Empty, empty::portgroup)
-        .add(DELETE, "/portgroups/{group}", "baremetal:portgroup:delete", hidden(23), Empty, empty::portgroup)
-        .add(GET, "/portgroups/{group}/ports", "baremetal:portgroup:get", hidden(24), Empty, empty::portgroup)
-        .add(GET, "/chassis", "baremetal:chassis:get", None, Empty, empty::chassis)
-        .add(GET, "/chassis/detail", "baremetal:chassis:get", None, Empty, empty::chassis)
-        .add(POST, "/chassis", "baremetal:chassis:create", None, Refused, empty::no_chassis)
-        .add(GET, "/chassis/{chassis}", "baremetal:chassis:get", None, Empty, empty::one_chassis)
-        .add(PATCH, "/chassis/{chassis}", "baremetal:chassis:update", None, Empty, empty::one_chassis)
-        .add(DELETE, "/chassis/{chassis}", "baremetal:chassis:delete", None, Empty, empty::one_chassis)
-        .add(GET, "/chassis/{chassis}/nodes", "baremetal:chassis:get", None, Empty, empty::one_chassis)
-        .add(GET, "/chassis/{chassis}/nodes/detail", "baremetal:chassis:get", None, Empty, empty::one_chassis)
+        // --- Objects ---
+        .resource(&PORTS, ["/ports", "/ports/{port}"], Gates::ALWAYS, Full)
+        .detail(&PORTS, "/ports/detail", None)
+        .of_node(&PORTS, "/nodes/{node}/ports", None, false)
+        .of_node(&PORTS, "/nodes/{node}/ports/detail", None, true)
+        .resource(&PORTGROUPS, ["/portgroups", "/portgroups/{group}"], Gates::all(hidden(23)), Full)
+        .detail(&PORTGROUPS, "/portgroups/detail", hidden(23))
+        .add(GET, "/portgroups/{group}/ports", "baremetal:portgroup:get", hidden(24), Full, members::ports)
+        .add(GET, "/portgroups/{group}/ports/detail", "baremetal:portgroup:get", hidden(24), Full, members::ports_detail)
+        .of_node(&PORTGROUPS, "/nodes/{node}/portgroups", hidden(24), false)
+        .of_node(&PORTGROUPS, "/nodes/{node}/portgroups/detail", hidden(24), true)
+        .resource(&CHASSIS, ["/chassis", "/chassis/{chassis}"], Gates::ALWAYS, Full)
+        .detail(&CHASSIS, "/chassis/detail", None)
+        .add(GET, "/chassis/{chassis}/nodes", "baremetal:chassis:get", None, Full, members::nodes)
+        .add(GET, "/chassis/{chassis}/nodes/detail", "baremetal:chassis:get", None, Full, members::nodes_detail)
+        .resource(&CONNECTORS, ["/volume/connectors", "/volume/connectors/{connector}"], Gates::all(hidden(32)), Full)
+        .of_node(&CONNECTORS, "/nodes/{node}/volume/connectors", hidden(32), false)
+        .resource(&TARGETS, ["/volume/targets", "/volume/targets/{target}"], Gates::all(hidden(32)), Full)
+        .of_node(&TARGETS, "/nodes/{node}/volume/targets", hidden(32), false)
+        .resource(&ALLOCATIONS, ["/allocations", "/allocations/{allocation}"], Gates {
+            read: gate(52, ALLOCATIONS_GATE),
+            write: gate(52, Below::Refused),
+            patch: gate(57, Below::Refused),
+        }, Full)
+        .add(GET, "/nodes/{node}/allocation", "baremetal:allocation:get", hidden(52), Full, allocations::show)
+        .add(DELETE, "/nodes/{node}/allocation", "baremetal:allocation:delete", hidden(52), Full, allocations::delete)
+        .resource(&TEMPLATES, ["/deploy_templates", "/deploy_templates/{template}"], Gates::since(55, TEMPLATES_GATE), Full)
+        .resource(&RUNBOOKS, ["/runbooks", "/runbooks/{runbook}"], Gates::since(92, RUNBOOKS_GATE), Full)
+        .add(GET, "/runbooks/{runbook}/traits", "baremetal:runbook:get", hidden(112), Full, members::runbook_traits)
+        .add(PUT, "/runbooks/{runbook}/traits", "baremetal:runbook:update", hidden(112), Full, members::set_runbook_traits)
+        .add(DELETE, "/runbooks/{runbook}/traits", "baremetal:runbook:update", hidden(112), Full, members::clear_runbook_traits)
+        .add(PUT, "/runbooks/{runbook}/traits/{trait}", "baremetal:runbook:update", hidden(112), Full, members::add_runbook_trait)
+        .add(DELETE, "/runbooks/{runbook}/traits/{trait}", "baremetal:runbook:update", hidden(112), Full, members::remove_runbook_trait)
+        .resource(&RULES, ["/inspection_rules", "/inspection_rules/{rule}"], Gates::since(96, RULES_GATE),
+            Partly("kept and checked; applied once inspection through the agent is there"))
+        .add(DELETE, "/inspection_rules", "baremetal:inspection_rule:delete", gate(96, Below::Refused), Full, members::delete_rules)
+        .of_node(&HISTORY, "/nodes/{node}/history", hidden(78), false)
+        .add(GET, "/nodes/{node}/history/{event}", "baremetal:node:history:get", hidden(78), Full, nodes::extras::history_event)
+        .add(GET, "/nodes/{node}/inventory", "baremetal:node:inventory:get", hidden(81),
+            Partly("404 until an inspection has left one"), nodes::extras::inventory)
+        // --- The rest ---
         .add(GET, "/volume", "baremetal:volume:list", hidden(32), Full, empty::volume)
-        .add(GET, "/volume/connectors", "baremetal:volume:list_all", hidden(32), Empty, empty::connectors)
-        .add(POST, "/volume/connectors", "baremetal:volume:create", hidden(32), Refused, empty::no_connectors)
-        .add(GET, "/volume/connectors/{connector}", "baremetal:volume:get", hidden(32), Empty, empty::connector)
-        .add(PATCH, "/volume/connectors/{connector}", "baremetal:volume:update", hidden(32), Empty, empty::connector)
-        .add(DELETE, "/volume/connectors/{connector}", "baremetal:volume:delete", hidden(32), Empty, empty::connector)
-        .add(GET, "/volume/targets", "baremetal:volume:list_all", hidden(32), Empty, empty::targets)
-        .add(POST, "/volume/targets", "baremetal:volume:create", hidden(32), Refused, empty::no_targets)
-        .add(GET, "/volume/targets/{target}", "baremetal:volume:get", hidden(32), Empty, empty::target)
-        .add(PATCH, "/volume/targets/{target}", "baremetal:volume:update", hidden(32), Empty, empty::target)
-        .add(DELETE, "/volume/targets/{target}", "baremetal:volume:delete", hidden(32), Empty, empty::target)
-        .add(GET, "/allocations", "baremetal:allocation:list_all", gate(52, ALLOCATIONS), Empty, empty::allocations)
-        .add(POST, "/allocations", "baremetal:allocation:create", gate(52, Below::Refused), Refused, empty::no_allocations)
-        .add(GET, "/allocations/{allocation}", "baremetal:allocation:get", gate(52, ALLOCATIONS), Empty, empty::allocation)
-        .add(PATCH, "/allocations/{allocation}", "baremetal:allocation:update", gate(57, Below::Refused), Empty, empty::allocation)
-        .add(DELETE, "/allocations/{allocation}", "baremetal:allocation:delete", gate(52, Below::Refused), Empty, empty::allocation)
-        .add(GET, "/deploy_templates", "baremetal:deploy_template:get", gate(55, TEMPLATES), Empty, empty::templates)
-        .add(POST, "/deploy_templates", "baremetal:deploy_template:create", gate(55, Below::Refused), Refused, empty::no_templates)
-        .add(GET, "/deploy_templates/{template}", "baremetal:deploy_template:get", gate(55, TEMPLATES), Empty, empty::template)
-        .add(PATCH, "/deploy_templates/{template}", "baremetal:deploy_template:update", gate(55, Below::Refused), Empty, empty::template)
-        .add(DELETE, "/deploy_templates/{template}", "baremetal:deploy_template:delete", gate(55, Below::Refused), Empty, empty::template)
-        .add(GET, "/runbooks", "baremetal:runbook:list_all", gate(92, RUNBOOKS), Empty, empty::runbooks)
-        .add(POST, "/runbooks", "baremetal:runbook:create", gate(92, Below::Refused), Refused, empty::no_runbooks)
-        .add(GET, "/runbooks/{runbook}", "baremetal:runbook:get", gate(92, RUNBOOKS), Empty, empty::runbook)
-        .add(PATCH, "/runbooks/{runbook}", "baremetal:runbook:update", gate(92, Below::Refused), Empty, empty::runbook)
-        .add(DELETE, "/runbooks/{runbook}", "baremetal:runbook:delete", gate(92, Below::Refused), Empty, empty::runbook)
-        .add(GET, "/inspection_rules", "baremetal:inspection_rule:list_all", gate(96, RULES), Empty, empty::rules)
-        .add(POST, "/inspection_rules", "baremetal:inspection_rule:create", gate(96, Below::Refused), Refused, empty::no_rules)
-        .add(DELETE, "/inspection_rules", "baremetal:inspection_rule:delete", gate(96, Below::Refused), Full, empty::delete_rules)
-        .add(GET, "/inspection_rules/{rule}", "baremetal:inspection_rule:get", gate(96, RULES), Empty, empty::rule)
-        .add(PATCH, "/inspection_rules/{rule}", "baremetal:inspection_rule:update", gate(96, Below::Refused), Empty, empty::rule)
-        .add(DELETE, "/inspection_rules/{rule}", "baremetal:inspection_rule:delete", gate(96, Below::Refused), Empty, empty::rule)
         .add(GET, "/shards", "baremetal:shards:get", gate(82, SHARDS), Full, shards::list)
         .add(POST, "/events", "baremetal:events:post", hidden(54), Partly("accepted and ignored"), empty::events)
         .add(GET, "/lookup", PUBLIC, gate(22, NOT_YET), Empty, empty::lookup)

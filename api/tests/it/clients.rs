@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use baton_api::{ServeOptions, serve};
+use baton_model::node::power::PowerState;
 use serde_json::Value;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -180,6 +181,183 @@ async fn the_command_line_enrolls_and_manages_nodes() {
         assert!(String::from_utf8_lossy(&refused.stderr).contains("Node none could not be found."));
         baremetal(at, &["node", "delete", "n1"]).await;
         assert_eq!(json(at, &["node", "list"]).await, serde_json::json!([]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_keeps_objects() {
+    let world = World::new();
+    let node = world.node_after("n1", &["manage", "provide"]).await;
+    world.power(node, PowerState::Off);
+    let patch = serde_json::json!([{"op": "add", "path": "/resource_class", "value": "gold"}]);
+    world.patch("/v1/nodes/n1", patch).await.expect(200);
+    let id = node.to_string();
+    let dir = tempfile::tempdir().expect("a directory");
+    let steps = dir.path().join("steps.json");
+    std::fs::write(
+        &steps,
+        r#"[{"interface": "bios", "step": "factory_reset", "args": {}, "priority": 10}]"#,
+    )
+    .expect("written");
+    let ordered = dir.path().join("ordered.json");
+    std::fs::write(
+        &ordered,
+        r#"[{"interface": "bios", "step": "factory_reset", "args": {}, "order": 1}]"#,
+    )
+    .expect("written");
+    let steps = steps.to_string_lossy().into_owned();
+    let ordered = ordered.to_string_lossy().into_owned();
+    with_server(world, async |endpoint| {
+        let at = endpoint.as_str();
+        let chassis = json(at, &["chassis", "create", "--description", "row"]).await;
+        let chassis = chassis["uuid"].as_str().expect("a uuid").to_owned();
+        baremetal(at, &["node", "set", "n1", "--chassis-uuid", &chassis]).await;
+        baremetal(at, &["chassis", "show", &chassis]).await;
+        let group = json(
+            at,
+            &[
+                "port",
+                "group",
+                "create",
+                "--node",
+                &id,
+                "--name",
+                "bond0",
+                "--address",
+                "52:54:00:00:00:aa",
+            ],
+        )
+        .await;
+        assert_eq!(group["mode"], "active-backup");
+        let port = json(
+            at,
+            &[
+                "port",
+                "create",
+                "52:54:00:00:00:01",
+                "--node",
+                &id,
+                "--name",
+                "eth0",
+                "--physical-network",
+                "pn1",
+            ],
+        )
+        .await;
+        assert_eq!(port["physical_network"], "pn1");
+        baremetal(
+            at,
+            &[
+                "port",
+                "set",
+                port["uuid"].as_str().expect("a uuid"),
+                "--extra",
+                "a=1",
+            ],
+        )
+        .await;
+        let shown = json(at, &["port", "show", "--address", "52:54:00:00:00:01"]).await;
+        assert_eq!(shown["extra"]["a"], 1);
+        let ports = json(at, &["port", "list", "--node", "n1"]).await;
+        assert_eq!(ports.as_array().map(Vec::len), Some(1));
+        let connector = json(
+            at,
+            &[
+                "volume",
+                "connector",
+                "create",
+                "--node",
+                &id,
+                "--type",
+                "iqn",
+                "--connector-id",
+                "iqn.2017-07.org:1",
+            ],
+        )
+        .await;
+        assert_eq!(connector["type"], "iqn");
+        baremetal(
+            at,
+            &[
+                "volume",
+                "target",
+                "create",
+                "--node",
+                &id,
+                "--type",
+                "iscsi",
+                "--volume-id",
+                "v",
+                "--boot-index",
+                "0",
+            ],
+        )
+        .await;
+        assert_eq!(
+            json(at, &["volume", "target", "list"]).await[0]["boot_index"],
+            0
+        );
+        let claim = json(
+            at,
+            &[
+                "allocation",
+                "create",
+                "--resource-class",
+                "gold",
+                "--name",
+                "a1",
+                "--wait",
+                "20",
+            ],
+        )
+        .await;
+        assert_eq!(claim["state"], "active");
+        assert_eq!(claim["node_uuid"], id);
+        baremetal(at, &["allocation", "set", "a1", "--extra", "k=v"]).await;
+        baremetal(at, &["allocation", "delete", "a1"]).await;
+        baremetal(
+            at,
+            &[
+                "deploy", "template", "create", "CUSTOM_T", "--steps", &steps,
+            ],
+        )
+        .await;
+        baremetal(
+            at,
+            &[
+                "deploy", "template", "set", "CUSTOM_T", "--name", "CUSTOM_U",
+            ],
+        )
+        .await;
+        assert_eq!(
+            json(at, &["deploy", "template", "list"]).await[0]["name"],
+            "CUSTOM_U"
+        );
+        baremetal(
+            at,
+            &[
+                "runbook", "create", "--name", "CUSTOM_R", "--steps", &ordered,
+            ],
+        )
+        .await;
+        assert_eq!(
+            json(at, &["runbook", "show", "CUSTOM_R"]).await["public"],
+            false
+        );
+        let history = json(at, &["node", "history", "list", "n1"]).await;
+        assert!(
+            history.as_array().is_some_and(|rows| !rows.is_empty()),
+            "{history}"
+        );
+        for gone in [
+            &["runbook", "delete", "CUSTOM_R"][..],
+            &["deploy", "template", "delete", "CUSTOM_U"],
+            &["port", "delete", port["uuid"].as_str().expect("a uuid")],
+            &["port", "group", "delete", "bond0"],
+        ] {
+            baremetal(at, gone).await;
+        }
     })
     .await;
 }

@@ -7,6 +7,7 @@ mod docs;
 mod figures;
 mod lists;
 mod nodes;
+mod objects;
 mod patches;
 mod resources;
 mod versions;

@@ -1,4 +1,4 @@
-//! Drivers, conductors, and the resources that are read empty.
+//! Drivers, conductors, and collections while they are empty.
 
 use crate::world::World;
 use axum::http::Method;
@@ -91,7 +91,7 @@ async fn conductors_are_the_members() {
 }
 
 #[tokio::test]
-async fn resources_that_are_not_kept_read_empty() {
+async fn empty_collections_are_empty_lists() {
     let world = World::new();
     world.enroll("one").await;
     for (path, key) in [
@@ -127,11 +127,6 @@ async fn resources_that_are_not_kept_read_empty() {
     }
     let bad = world.get("/v1/ports?address=zz").await.expect(400);
     assert_eq!(bad.fault(), "Expected valid MAC address for address: zz");
-    let refused = world
-        .post("/v1/ports", json!({"address": "aa:bb:cc:dd:ee:ff"}))
-        .await
-        .expect(400);
-    assert!(refused.fault().contains("does not keep ports"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use super::{CodecError, Schema, decode, decode_run, encode};
 use crate::raft::types::{LogId, StoredMembership};
 use baton_model::command::{Proposal, Reply};
 use baton_model::ids::{ConductorId, Position};
+use baton_model::object::Kind;
 use baton_model::state::{Change, ClusterState, Replied, Stored};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ pub fn decode_stored(bytes: &[u8]) -> Result<Stored, CodecError> {
 /// The bytes by which a record is found, after the generation.
 #[must_use]
 pub fn record_key(change: Change) -> Vec<u8> {
-    let mut key = Vec::with_capacity(17);
+    let mut key = Vec::with_capacity(18);
     match change {
         Change::Node(id) => {
             key.push(1);
@@ -87,6 +88,11 @@ pub fn record_key(change: Change) -> Vec<u8> {
             key.push(3);
             key.extend_from_slice(instance.as_bytes());
         }
+        Change::Object(kind, id) => {
+            key.push(5);
+            key.push(kind_byte(kind));
+            key.extend_from_slice(id.as_bytes());
+        }
         Change::Reply(id, slot) => {
             key.push(REPLIES_KIND);
             key.extend_from_slice(&id.0.to_be_bytes());
@@ -94,6 +100,23 @@ pub fn record_key(change: Change) -> Vec<u8> {
         }
     }
     key
+}
+
+/// The byte of a kind of object in keys; stored, so never reused for another kind.
+const fn kind_byte(kind: Kind) -> u8 {
+    match kind {
+        Kind::Port => 1,
+        Kind::Portgroup => 2,
+        Kind::Chassis => 3,
+        Kind::VolumeConnector => 4,
+        Kind::VolumeTarget => 5,
+        Kind::Allocation => 6,
+        Kind::DeployTemplate => 7,
+        Kind::Runbook => 8,
+        Kind::InspectionRule => 9,
+        Kind::History => 10,
+        Kind::Inventory => 11,
+    }
 }
 
 /// The first byte of the key of a group of replies.
@@ -116,7 +139,10 @@ pub fn encode_replies(
     let group: Vec<Replied> = (first..first + REPLIES_GROUP)
         .filter_map(|slot| match state.stored(Change::Reply(conductor, slot)) {
             Some(Stored::Reply(replied)) => Some(replied),
-            Some(Stored::Node(_) | Stored::Conductor(..) | Stored::Outbox(_)) | None => None,
+            Some(
+                Stored::Node(_) | Stored::Conductor(..) | Stored::Outbox(_) | Stored::Object(_),
+            )
+            | None => None,
         })
         .collect();
     if group.is_empty() {

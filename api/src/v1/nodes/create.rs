@@ -140,11 +140,6 @@ fn set(record: &mut NodeRecord, field: &NodeField, edit: NodeEdit) -> Result<(),
                 format!("Cannot create node with invalid name '{name}'"),
             )
         })?,
-        NodeEdit::ChassisUuid(Some(chassis)) => {
-            return Err(ApiError::bad(format!(
-                "Chassis {chassis} could not be found."
-            )));
-        }
         NodeEdit::ResourceClass(None) => return Ok(()),
         _ => {}
     }

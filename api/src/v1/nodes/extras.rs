@@ -3,9 +3,12 @@
 use crate::app::App;
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::objects::allocations::of_kind;
+use crate::objects::{Chosen, HISTORY};
 use crate::reply::Reply;
 use axum::extract::State;
 use baton_model::node::record::NodeRecord;
+use baton_model::object::Kind;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -52,36 +55,32 @@ pub(crate) async fn firmware(State(app): State<Arc<App>>, call: Call) -> Result<
     none(&app, &call, json!({"firmware": []})).await
 }
 
-/// `GET …/history`.
-pub(crate) async fn history(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    call.query.only(&[
-        "detail", "limit", "marker", "fields", "sort_key", "sort_dir",
-    ])?;
-    crate::paging::Page::read(&call, app.options.max_limit)?;
-    none(&app, &call, json!({"history": []})).await
-}
-
 /// `GET …/history/{event}`.
 pub(crate) async fn history_event(
     State(app): State<Arc<App>>,
     call: Call,
 ) -> Result<Reply, ApiError> {
+    let node = app.node(&call).await?;
     let event = call.segment(1);
-    missing(&app, &call, |_| {
-        format!("Node history record {event} could not be found.")
-    })
-    .await
+    let found = of_kind(&app, Kind::History, event).filter(|row| row.node == Some(node.id));
+    let row = found.ok_or_else(|| {
+        ApiError::not_found(format!("Node history record {event} could not be found."))
+    })?;
+    let chosen = Chosen::full(&HISTORY, &call);
+    Ok(Reply::of(&chosen.document(&HISTORY, &call, &row)))
 }
 
-/// `GET …/inventory`: a 404 that Metal3 takes as "inspect it".
+/// `GET …/inventory`: without one a 404 that Metal3 takes as "inspect it".
 pub(crate) async fn inventory(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    missing(&app, &call, |node| {
-        format!(
+    let node = app.node(&call).await?;
+    let found = of_kind(&app, Kind::Inventory, &node.id.to_string());
+    let found = found.ok_or_else(|| {
+        ApiError::not_found(format!(
             "Node inventory record for node {} could not be found.",
             node.id
-        )
-    })
-    .await
+        ))
+    })?;
+    Ok(Reply::of(&found.body.to_map()))
 }
 
 /// `GET …/children`.
@@ -112,14 +111,6 @@ pub(crate) async fn children(State(app): State<Arc<App>>, call: Call) -> Result<
     })))
 }
 
-/// `GET` and `DELETE …/allocation`.
-pub(crate) async fn allocation(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    missing(&app, &call, |node| {
-        format!("Allocation for node {} could not be found.", node.id)
-    })
-    .await
-}
-
 /// `…/vmedia`, all methods.
 pub(crate) async fn vmedia(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
     let node = app.node(&call).await?;
@@ -146,16 +137,6 @@ pub(crate) async fn vendor(State(app): State<Arc<App>>, call: Call) -> Result<Re
     Err(ApiError::bad(format!("No handler for method {method}")))
 }
 
-/// `GET …/ports[/detail]`.
-pub(crate) async fn ports(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    none(&app, &call, json!({"ports": []})).await
-}
-
-/// `GET …/portgroups[/detail]`.
-pub(crate) async fn portgroups(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    none(&app, &call, json!({"portgroups": []})).await
-}
-
 /// `GET …/volume`.
 pub(crate) async fn volume(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
     let node = app.node(&call).await?;
@@ -171,14 +152,4 @@ pub(crate) async fn volume(State(app): State<Arc<App>>, call: Call) -> Result<Re
         "connectors": links("/connectors"),
         "targets": links("/targets"),
     })))
-}
-
-/// `GET …/volume/connectors`.
-pub(crate) async fn connectors(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    none(&app, &call, json!({"connectors": []})).await
-}
-
-/// `GET …/volume/targets`.
-pub(crate) async fn targets(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    none(&app, &call, json!({"targets": []})).await
 }

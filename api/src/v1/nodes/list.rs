@@ -14,6 +14,7 @@ use axum::extract::State;
 use baton_model::ids::{ConductorId, NodeId};
 use baton_model::node::provision::ProvisionState;
 use baton_model::node::record::{Fault, NodeRecord};
+use baton_model::object::Kind;
 use baton_model::state::ClusterState;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -73,7 +74,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, call: Call) -> Result<Repl
     } else {
         Selection::summary(call.version)
     };
-    page(&app, &call, &what).await
+    page(&app, &call, &what, None).await
 }
 
 /// `GET /v1/nodes/detail`.
@@ -81,7 +82,7 @@ pub(crate) async fn detail(State(app): State<Arc<App>>, call: Call) -> Result<Re
     if call.query.get("fields").is_some() || call.query.get("detail").is_some() {
         return Err(ApiError::bad("Unexpected arguments: detail, fields"));
     }
-    page(&app, &call, &Selection::full(call.version)).await
+    page(&app, &call, &Selection::full(call.version), None).await
 }
 
 /// What the filters ask for.
@@ -105,6 +106,7 @@ struct Filter {
     shards: Option<Vec<String>>,
     sharded: Option<bool>,
     parent: Parent,
+    chassis: Option<Uuid>,
 }
 
 #[derive(Default)]
@@ -177,6 +179,7 @@ impl Filter {
             shards: gated("shard", 82)?.map(|list| list.split(',').map(str::to_owned).collect()),
             sharded: call.query.flag("sharded")?,
             parent,
+            chassis: None,
         })
     }
 
@@ -230,6 +233,9 @@ impl Filter {
                     .is_some_and(|shard| shards.iter().any(|wanted| wanted == shard))
             })
             && self
+                .chassis
+                .is_none_or(|wanted| node.chassis_uuid == Some(wanted))
+            && self
                 .sharded
                 .is_none_or(|wanted| node.shard.is_some() == wanted)
             && match self.parent {
@@ -243,19 +249,23 @@ impl Filter {
     }
 }
 
-async fn page(app: &App, call: &Call, what: &Selection) -> Result<Reply, ApiError> {
+/// One page. `chassis` is the one whose sub-collection it is.
+pub(crate) async fn page(
+    app: &App,
+    call: &Call,
+    what: &Selection,
+    chassis: Option<Uuid>,
+) -> Result<Reply, ApiError> {
     let mut known = KNOWN.to_vec();
     known.extend(PARAMETERS);
     call.query.only(&known)?;
     let page = Page::read(call, app.options.max_limit)?;
     let sort = sort_field(call)?;
     let mut filter = Filter::read(call)?;
-    if let Some(chassis) = call.query.get("chassis_uuid") {
-        uuid_of("chassis_uuid", chassis)?;
-        return Err(ApiError::not_found(format!(
-            "Chassis {chassis} could not be found."
-        )));
-    }
+    filter.chassis = match call.query.get("chassis_uuid") {
+        Some(text) => Some(uuid_of("chassis_uuid", text)?),
+        None => chassis,
+    };
     let instance = call
         .query
         .get("instance_uuid")
@@ -265,6 +275,14 @@ async fn page(app: &App, call: &Call, what: &Selection) -> Result<Reply, ApiErro
         uuid_of("marker", marker)?;
     }
     app.fresh(call).await?;
+    if let Some(chassis) = filter.chassis {
+        let state = app.deps.state.read();
+        if state.objects().get(Kind::Chassis, chassis).is_none() {
+            return Err(ApiError::not_found(format!(
+                "Chassis {chassis} could not be found."
+            )));
+        }
+    }
     filter.resolve(call, &app.deps.state.read())?;
     if let Some(instance) = instance {
         let state = app.deps.state.read();

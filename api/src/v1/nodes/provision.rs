@@ -239,7 +239,7 @@ fn check_steps(key: &str, arguments: &Arguments) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_step(key: &str, step: &Map<String, Value>) -> Result<(), String> {
+pub(crate) fn check_step(key: &str, step: &Map<String, Value>) -> Result<(), String> {
     let is_deploy = key == "deploy_steps";
     let known: &[&str] = if is_deploy {
         &["interface", "step", "args", "priority"]

@@ -16,13 +16,18 @@ const TRAITS_MAX: usize = 50;
 /// any well-formed name of these families, so that a new hardware trait needs no new release.
 const FAMILIES: [&str; 6] = ["CUSTOM_", "HW_", "STORAGE_", "COMPUTE_", "MISC_", "OWNER_"];
 
-fn check(name: &str) -> Result<(), ApiError> {
+/// Whether a text is a well-formed trait.
+pub(crate) fn is_trait(name: &str) -> bool {
     let family = FAMILIES.iter().find(|family| name.starts_with(**family));
     let known = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    let fits = family.is_some_and(|family| name.len() > family.len())
+    family.is_some_and(|family| name.len() > family.len())
         && name.len() <= 255
-        && name.bytes().all(known);
-    if fits {
+        && name.bytes().all(known)
+}
+
+/// Refuses what is no trait.
+pub(crate) fn check(name: &str) -> Result<(), ApiError> {
+    if is_trait(name) {
         return Ok(());
     }
     let name: String = name.chars().take(255).collect();

@@ -187,9 +187,6 @@ fn check_value(call: &Call, field: &NodeField, value: Option<&Value>) -> Result<
             let name: String = name.chars().take(255).collect();
             ApiError::bad(format!("Cannot change name to invalid name '{name}'"))
         }),
-        ("chassis_uuid", Some(Value::String(chassis))) => Err(ApiError::bad(format!(
-            "Chassis {chassis} could not be found."
-        ))),
         ("chassis_uuid", None | Some(Value::Null)) => call.needs(25),
         _ => Ok(()),
     }

@@ -16,6 +16,8 @@ use baton_model::node::intent::{BmcSession, Intent, IntentKind};
 use baton_model::node::power::{PowerCause, PowerRequest, PowerState};
 use baton_model::node::provision::{ProvisionState, Verb};
 use baton_model::node::record::{Fault, Interfaces, NodeRecord};
+use baton_model::object::allocation::Allocate;
+use baton_model::object::{Kind, Object, ObjectCommand};
 use baton_model::state::{ConductorRecord, ConductorStatus, OutboxEvent, Replied, Stored};
 use openraft::EntryPayload;
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,6 +101,16 @@ fn node() -> NodeRecord {
     node.fault = Some(Fault::Power);
     node.automated_clean = Some(false);
     node
+}
+
+fn object() -> Object {
+    let mut object = Object::new(Kind::Port, OTHER, AT);
+    object.serial = 300;
+    object.node = Some(NODE);
+    object.name = text("eth0");
+    object.body = json(r#"{"address":"52:54:00:00:00:01","pxe_enabled":true}"#);
+    object.updated_at = Some(AT);
+    object
 }
 
 fn all_edits() -> Vec<NodeEdit> {
@@ -221,6 +233,21 @@ fn commands() -> Vec<Command> {
             intent: IntentId(4),
             reason: "stuck".into(),
         }),
+        Command::Object(ObjectCommand::Create(Box::new(object()))),
+        Command::Object(ObjectCommand::Replace {
+            object: Box::new(object()),
+            expect: Revision(3),
+        }),
+        Command::Object(ObjectCommand::Delete {
+            kind: Kind::Allocation,
+            id: OTHER,
+        }),
+        Command::Object(ObjectCommand::Allocate(Box::new(Allocate {
+            object: object(),
+            choices: vec![NODE],
+            backfill: Some(NODE),
+            failure: "none".into(),
+        }))),
     ]
 }
 
@@ -237,7 +264,8 @@ pub(crate) fn proposals() -> Vec<(&'static str, Proposal)> {
             | Command::NodeDelete(_)
             | Command::NodeAct(_)
             | Command::EventsDone(_)
-            | Command::LockBreak(_) => command.name(),
+            | Command::LockBreak(_)
+            | Command::Object(_) => command.name(),
         };
         let id = ProposalId {
             conductor: ConductorId(3),
@@ -323,6 +351,7 @@ pub(crate) fn records() -> Vec<(&'static str, Stored)> {
         Stored::Conductor(ConductorId(3), conductor),
         Stored::Outbox(event),
         Stored::Reply(replied),
+        Stored::Object(Arc::new(object())),
     ]
     .into_iter()
     .map(|record| {
@@ -331,6 +360,7 @@ pub(crate) fn records() -> Vec<(&'static str, Stored)> {
             Stored::Conductor(..) => "conductor",
             Stored::Outbox(_) => "outbox",
             Stored::Reply(_) => "reply",
+            Stored::Object(_) => "object",
         };
         (name, record)
     })

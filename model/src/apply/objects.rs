@@ -1,0 +1,141 @@
+//! The part of `apply` that makes, changes and deletes objects.
+
+use super::Entry;
+use crate::command::{Refusal, Reply};
+use crate::ids::{Epoch, Revision};
+use crate::node::edit::Refused;
+use crate::node::record::NodeRecord;
+use crate::object::allocation::{self, Allocate};
+use crate::object::rules::{check_create, check_delete, check_replace};
+use crate::object::{Kind, Object, ObjectCommand, history};
+use crate::state::Change;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Bits of a serial that tell the objects of one proposal apart: at most two rows of history and an allocation.
+const SERIAL_BITS: u32 = 2;
+
+impl Entry<'_> {
+    pub(super) fn object(&mut self, command: ObjectCommand) -> Result<Reply, Refusal> {
+        match command {
+            ObjectCommand::Create(object) => {
+                check_create(self.state, &object)?;
+                Ok(self.put_new(*object))
+            }
+            ObjectCommand::Replace { object, expect } => self.replace(*object, expect),
+            ObjectCommand::Delete { kind, id } => self.delete_object(kind, id),
+            ObjectCommand::Allocate(wish) => self.allocate(*wish),
+        }
+    }
+
+    fn replace(&mut self, mut object: Object, expect: Revision) -> Result<Reply, Refusal> {
+        let old = Arc::clone(self.found(object.kind, object.id)?);
+        if old.revision != expect {
+            return Err(Refusal::Moved {
+                revision: old.revision,
+            });
+        }
+        object.serial = old.serial;
+        object.revision = old.revision.next();
+        object.created_at = old.created_at;
+        object.updated_at = Some(self.at);
+        check_replace(self.state, &old, &object)?;
+        Ok(self.put_object(object))
+    }
+
+    fn delete_object(&mut self, kind: Kind, id: Uuid) -> Result<Reply, Refusal> {
+        let object = Arc::clone(self.found(kind, id)?);
+        check_delete(self.state, &object)?;
+        let bound = object.node.filter(|_| allocation::is_active(&object));
+        self.remove_object(kind, id);
+        if let Some(node) = bound
+            && let Some(node) = self.state.node(node)
+            && node.allocation_uuid == Some(id)
+        {
+            let mut node = NodeRecord::clone(node);
+            node.allocation_uuid = None;
+            node.instance_uuid = None;
+            node.updated_at = Some(self.at);
+            self.put(node);
+        }
+        Ok(self.object_reply(object.revision.next()))
+    }
+
+    fn allocate(&mut self, wish: Allocate) -> Result<Reply, Refusal> {
+        // The node is checked by the decision itself.
+        let unbound = Object {
+            node: None,
+            ..wish.object.clone()
+        };
+        check_create(self.state, &unbound)?;
+        let decided = allocation::decide(self.state, wish, self.at)?;
+        if let Some(node) = decided.node {
+            self.put(node);
+        }
+        Ok(self.put_new(decided.object))
+    }
+
+    pub(super) fn remove_object(&mut self, kind: Kind, id: Uuid) {
+        self.state.remove_object(kind, id);
+        self.touch(Change::Object(kind, id));
+    }
+
+    /// Adds the rows that the change to `new` makes, and drops the oldest beyond the bound.
+    pub(super) fn write_history(&mut self, new: &NodeRecord, host: &str) {
+        let Some(old) = self.state.node(new.id) else {
+            return;
+        };
+        let serial = self.next_serial();
+        let rows = history::rows(old, new, host, self.at, serial);
+        if rows.is_empty() {
+            return;
+        }
+        for row in rows {
+            self.made = self.made.saturating_add(1);
+            self.put_object(row);
+        }
+        let mine = || self.state.objects().of_node(new.id, Kind::History, None);
+        let spare = mine().count().saturating_sub(history::ROWS_MAX);
+        let oldest: Vec<Uuid> = mine().take(spare).map(|row| row.id).collect();
+        for id in oldest {
+            self.remove_object(Kind::History, id);
+        }
+    }
+
+    fn found(&self, kind: Kind, id: Uuid) -> Result<&Arc<Object>, Refusal> {
+        self.state.objects().get(kind, id).ok_or_else(|| {
+            Refusal::Rule(Refused::new(
+                404,
+                format!("{kind} {id} could not be found."),
+            ))
+        })
+    }
+
+    const fn next_serial(&self) -> u64 {
+        (self.position.serial() << SERIAL_BITS).saturating_add(self.made)
+    }
+
+    fn put_new(&mut self, mut object: Object) -> Reply {
+        object.serial = self.next_serial();
+        self.made = self.made.saturating_add(1);
+        object.revision = Revision(1);
+        object.created_at = self.at;
+        object.updated_at = None;
+        self.put_object(object)
+    }
+
+    fn put_object(&mut self, object: Object) -> Reply {
+        let reply = self.object_reply(object.revision);
+        self.touch(Change::Object(object.kind, object.id));
+        self.state.put_object(Arc::new(object));
+        reply
+    }
+
+    const fn object_reply(&self, revision: Revision) -> Reply {
+        Reply::Done {
+            index: self.position.index,
+            revision,
+            epoch: Epoch(0),
+        }
+    }
+}
