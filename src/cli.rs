@@ -53,6 +53,12 @@ pub(crate) struct DevArgs {
     /// Simulated machines, half IPMI and half Redfish, enrolled already.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(crate) nodes: u32,
+    /// How many of them speak Redfish; half of them without it.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) redfish: Option<u32>,
+    /// Seconds between two power syncs of a machine: short, so that one can watch.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) sync_interval: u32,
     /// Port of the first conductor's API on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 6385, value_name = "PORT")]
     pub(crate) api_port: u16,

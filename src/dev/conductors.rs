@@ -12,9 +12,6 @@ use tokio::process::{Child, Command};
 /// How long a conductor may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
-/// Seconds between two power syncs: short, so that one can watch.
-const SYNC_INTERVAL_S: u32 = 10;
-
 /// Ports between those of one conductor and the next; the first one has baton's default ports.
 const STRIDE: u16 = 10;
 
@@ -24,26 +21,33 @@ const FREE_PORTS_FROM: u16 = 12_000;
 /// See [`FREE_PORTS_FROM`]; two conductors' worth, so that stretches of a cluster overlap and none is missed.
 const FREE_PORTS_STEP: u16 = 20;
 
-/// Which port is whose.
+/// Which port is whose, and what else the conductors have in common.
 pub(super) struct Layout {
     base: u16,
     count: u8,
+    /// Seconds between two power syncs of a machine.
+    sync_interval: u32,
 }
 
 impl Layout {
     /// Ports from `api_port` on; for 0, the first stretch of free ones below those that the system hands out itself.
-    pub(super) async fn new(api_port: u16, count: u8) -> anyhow::Result<Self> {
+    pub(super) async fn new(api_port: u16, count: u8, sync_interval: u32) -> anyhow::Result<Self> {
         if api_port != 0 {
             return Ok(Self {
                 base: api_port,
                 count,
+                sync_interval,
             });
         }
         // Clusters that start at the same time begin to look at different places.
         let offset = u16::try_from(std::process::id() % 1000)?;
         for step in 0..1000 {
             let base = FREE_PORTS_FROM + (offset + step) % 1000 * FREE_PORTS_STEP;
-            let layout = Self { base, count };
+            let layout = Self {
+                base,
+                count,
+                sync_interval,
+            };
             if layout.is_free().await {
                 return Ok(layout);
             }
@@ -110,12 +114,13 @@ impl Layout {
             "# Written by `baton dev`.\n\
              [DEFAULT]\nhost = \"conductor-{number}\"\n\
              enabled_hardware_types = [\"fake-hardware\", \"ipmi\", \"redfish\"]\n\
-             [conductor]\nsync_power_state_interval = {SYNC_INTERVAL_S}\nautomated_clean = false\n\
+             [conductor]\nsync_power_state_interval = {}\nautomated_clean = false\n\
              rack = \"rack-{number}\"\n\
              [cluster]\nconductor_id = {number}\ndata_dir = \"{}\"\nlisten = \"127.0.0.1:{}\"\npeers = [{peers}]\n\
              [api]\nport = {}\n\
              [admin]\nlisten = \"127.0.0.1:{}\"\n\
              [log]\nlevel = \"info\"\n",
+            self.sync_interval,
             data.display(),
             self.peer_port(number),
             self.api_port(number),

@@ -26,8 +26,9 @@ pub(crate) fn dev(args: DevArgs) -> anyhow::Result<()> {
 async fn serve(args: DevArgs) -> anyhow::Result<()> {
     let mut stop = StopSignal::listen()?;
     let data = DataDir::open(args.data_dir)?;
-    let layout = Layout::new(args.api_port, args.conductors).await?;
-    let farm = start_farm(args.nodes, data.path(), &layout).await?;
+    let layout = Layout::new(args.api_port, args.conductors, args.sync_interval).await?;
+    let redfish = args.redfish.unwrap_or(args.nodes / 2).min(args.nodes);
+    let farm = start_farm(args.nodes - redfish, redfish, data.path(), &layout).await?;
     let ca = data.path().join(BMC_CA);
     let mut cluster = Vec::new();
     for number in 1..=args.conductors {
@@ -82,10 +83,9 @@ async fn bring_up(
     conductors::watch(cluster).await
 }
 
-async fn start_farm(nodes: u32, data: &Path, layout: &Layout) -> anyhow::Result<Farm> {
-    let redfish = nodes / 2;
+async fn start_farm(ipmi: u32, redfish: u32, data: &Path, layout: &Layout) -> anyhow::Result<Farm> {
     let config = FarmConfig {
-        ipmi: nodes - redfish,
+        ipmi,
         redfish,
         ca_file: Some(data.join(BMC_CA)),
         control: Some(([127, 0, 0, 1], layout.control_port()).into()),
@@ -95,8 +95,7 @@ async fn start_farm(nodes: u32, data: &Path, layout: &Layout) -> anyhow::Result<
         .await
         .context("could not start the simulated BMCs")?;
     output::print(&format!(
-        "simulated BMCs {} IPMI, {redfish} Redfish; control http://127.0.0.1:{}/",
-        nodes - redfish,
+        "simulated BMCs {ipmi} IPMI, {redfish} Redfish; control http://127.0.0.1:{}/",
         layout.control_port()
     ));
     Ok(farm)

@@ -4,7 +4,7 @@
 //! the [`Reaction`]: waits, sends, keeps silent or breaks the connection.
 
 use super::account::{Account, Guard};
-use super::core::{Core, Counters, Limits};
+use super::core::{Contacts, Core, Counters, Limits};
 use super::draw::Draw;
 use super::fault::{Fault, FaultKind, Faults};
 use super::ipmi::{Exchange, IpmiFace};
@@ -79,6 +79,7 @@ impl Bmc {
                 faults: Faults::default(),
                 limits: blueprint.limits,
                 counters: Counters::default(),
+                contacts: Contacts::default(),
                 draw: Draw::new(blueprint.seed, u64::from(number)),
             },
             ipmi: IpmiFace::default(),

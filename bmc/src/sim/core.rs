@@ -96,6 +96,22 @@ impl Counters {
     }
 }
 
+/// When power reads were answered and power commands taken, since the start or the last reset of the counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contacts {
+    /// The first one.
+    pub first: Option<Mono>,
+    /// The newest one.
+    pub last: Option<Mono>,
+}
+
+impl Contacts {
+    fn note(&mut self, now: Mono) {
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+}
+
 /// The shared part of a BMC.
 #[derive(Clone, Debug)]
 pub struct Core {
@@ -117,6 +133,8 @@ pub struct Core {
     pub limits: Limits,
     /// What it saw.
     pub counters: Counters,
+    /// When it was spoken to.
+    pub contacts: Contacts,
     /// Its chance.
     pub draw: Draw,
 }
@@ -125,6 +143,7 @@ impl Core {
     /// What the BMC reports, lies included.
     pub fn reported(&mut self, now: Mono) -> PowerReading {
         self.counters.power_reads += 1;
+        self.contacts.note(now);
         match self.faults.claim(now) {
             Some(claim) => claim,
             None => self.machine.power(now),
@@ -134,6 +153,7 @@ impl Core {
     /// Takes a power command to the machine, unless the BMC only pretends.
     pub fn command(&mut self, now: Mono, action: PowerAction, origin: Origin) -> Outcome {
         self.counters.power_commands += 1;
+        self.contacts.note(now);
         if self.faults.has(FaultKind::IgnoresCommands) {
             self.machine.ignored(now, action, origin);
             return Outcome::Ignored;

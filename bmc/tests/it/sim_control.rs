@@ -1,6 +1,7 @@
 //! The control endpoint: what it shows, what it changes, and how it refuses.
 
 use baton_bmc::sim::{Farm, FarmConfig, Layout};
+use baton_model::env::Mono;
 use baton_model::port::bmc::PowerReading;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -170,6 +171,21 @@ async fn counters_add_up_and_reset() {
     assert_eq!(get(&farm, "/v1/counters").await["counters"]["datagrams"], 7);
     call(&farm, Method::DELETE, "/v1/counters", Value::Null).await;
     assert_eq!(get(&farm, "/v1/counters").await["counters"]["datagrams"], 0);
+    farm.stop().await;
+}
+
+#[tokio::test]
+async fn contacts_tell_when_a_bmc_was_spoken_to_first_and_last() {
+    let farm = farm().await;
+    farm.with(1, |bmc, _| {
+        bmc.core.reported(Mono(70));
+        bmc.core.reported(Mono(90));
+    });
+    let contacts = get(&farm, "/v1/contacts?offset=0&limit=2").await;
+    assert_eq!(contacts["contacts"], json!([[0, null, null], [1, 70, 90]]));
+    call(&farm, Method::DELETE, "/v1/counters", Value::Null).await;
+    let contacts = get(&farm, "/v1/contacts?offset=1&limit=1").await;
+    assert_eq!(contacts["contacts"], json!([[1, null, null]]));
     farm.stop().await;
 }
 

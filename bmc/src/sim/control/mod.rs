@@ -142,6 +142,7 @@ fn router(shared: Arc<Shared>) -> Router {
         )
         .route("/v1/credentials", put(change::set_credentials_of))
         .route("/v1/edges", get(read::edges))
+        .route("/v1/contacts", get(read::contacts))
         .route(
             "/v1/counters",
             get(read::counters).delete(read::reset_counters),
@@ -186,6 +187,7 @@ async fn index(State(farm): Farm) -> Outcome {
             "DELETE /v1/machines/{machine}/sessions", "PUT /v1/machines/{machine}/credentials",
             "PUT /v1/power", "PUT /v1/faults", "DELETE /v1/faults", "PUT /v1/credentials",
             "GET /v1/edges?offset=0&limit=100", "GET /v1/counters", "DELETE /v1/counters",
+            "GET /v1/contacts?offset=0&limit=100",
             "GET /v1/switch", "PUT /v1/switch", "DELETE /v1/switch", "GET /v1/ca",
         ],
     }))

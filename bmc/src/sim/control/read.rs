@@ -1,6 +1,7 @@
 //! Routes that look: machines, journals, edges, counters, the authority's certificate.
 
 use super::{Farm, Outcome, Problem, Query, number, ok, page, view, with};
+use crate::sim::core::Contacts;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
@@ -70,12 +71,29 @@ pub(super) async fn counters(State(farm): Farm) -> Outcome {
 }
 
 pub(super) async fn reset_counters(State(farm): Farm) -> Outcome {
+    let now = farm.now();
     for machine in 0..farm.total() {
         with(&farm, machine, |bmc, _| {
-            bmc.core.counters = Default::default()
+            bmc.core.counters = Default::default();
+            bmc.core.contacts = Default::default();
         })?;
     }
-    ok(&json!({"reset": farm.total()}))
+    ok(&json!({"reset": farm.total(), "now_ms": now.0}))
+}
+
+/// One short row for each machine, since a bench asks for all of them at once.
+pub(super) async fn contacts(State(farm): Farm, RawQuery(query): RawQuery) -> Outcome {
+    let query = Query::parse(query.as_deref(), &["offset", "limit"])?;
+    let (offset, limit) = query.page()?;
+    let mut rows = Vec::new();
+    for machine in page(&farm, offset, limit) {
+        let Contacts { first, last } = with(&farm, machine, |bmc, _| bmc.core.contacts)?;
+        rows.push(json!([machine, first.map(|at| at.0), last.map(|at| at.0)]));
+    }
+    ok(&json!({
+        "total": farm.total(), "offset": offset, "now_ms": farm.now().0,
+        "columns": ["machine", "first_ms", "last_ms"], "contacts": rows,
+    }))
 }
 
 pub(super) async fn ca(State(farm): Farm) -> Outcome {
