@@ -12,7 +12,9 @@ use baton_actors::conductor::{
 use baton_actors::notifier::NotifierActor;
 use baton_actors::shared::{Lease, Shared};
 use baton_actors::sync_pool::{Configure, SyncPoolActor};
-use baton_api::{AdminApi, AdminDeps, ApiOptions, Changes, Deps, PublicApi, ServeOptions};
+use baton_api::{
+    AdminApi, AdminDeps, ApiOptions, Certificate, Changes, Deps, PublicApi, ServeOptions,
+};
 use baton_bmc::client::BmcClient;
 use baton_bmc::ipmi::{IpmiClient, IpmiSettings};
 use baton_bmc::redfish::RedfishConfig;
@@ -152,6 +154,10 @@ impl Process {
             address,
             "[api] host_ip, port",
             answer,
+            ServeOptions {
+                tls: certificate(config)?,
+                ..ServeOptions::default()
+            },
             stopping.clone(),
             runtime,
         )
@@ -164,6 +170,7 @@ impl Process {
             config.admin.listen,
             "[admin] listen",
             answer,
+            ServeOptions::default(),
             stopping,
             runtime,
         )
@@ -257,6 +264,7 @@ async fn listen<F, A>(
     address: SocketAddr,
     option: &'static str,
     answer: F,
+    options: ServeOptions,
     mut stopping: watch::Receiver<bool>,
     runtime: &Handle,
 ) -> anyhow::Result<(SocketAddr, JoinHandle<()>)>
@@ -274,8 +282,18 @@ where
     let shutdown = async move {
         drop(stopping.wait_for(|stop| *stop).await);
     };
-    let server = baton_api::serve(listener, answer, ServeOptions::default(), shutdown);
+    let server = baton_api::serve(listener, answer, options, shutdown);
     Ok((bound, runtime.spawn(server)))
+}
+
+/// The certificate of the public listener, if it has one.
+fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
+    let (Some(chain), Some(key)) = (&config.api.cert_file, &config.api.key_file) else {
+        return Ok(None);
+    };
+    let certificate = Certificate::load(chain.clone(), key.clone())
+        .context("the API cannot speak TLS ([api] cert_file, key_file)")?;
+    Ok(Some(Arc::new(certificate)))
 }
 
 fn profile(config: &Config) -> Profile {

@@ -23,6 +23,8 @@ enum Shape {
     Framework,
     /// `faultcode`, `faultstring` without the wrapper: what its guards answer.
     Bare,
+    /// `message` and `code` under `error`: what its basic authentication answers.
+    Basic,
 }
 
 /// A request that is refused or failed, with everything its reply says.
@@ -32,6 +34,7 @@ pub(crate) struct ApiError {
     pub(crate) text: Cow<'static, str>,
     shape: Shape,
     pub(crate) retry_after_s: Option<u32>,
+    challenge: Option<&'static str>,
 }
 
 impl ApiError {
@@ -42,6 +45,7 @@ impl ApiError {
             text: text.into(),
             shape: Shape::Application,
             retry_after_s: None,
+            challenge: None,
         }
     }
 
@@ -117,6 +121,20 @@ impl ApiError {
         }
     }
 
+    /// An error of basic authentication.
+    pub(crate) fn basic_auth(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            shape: Shape::Basic,
+            ..Self::new(status, text)
+        }
+    }
+
+    /// The same, asking for credentials.
+    pub(crate) const fn challenging(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
     /// 503, with the time to come back.
     pub(crate) fn unavailable(text: impl Into<Cow<'static, str>>, retry_after_s: u32) -> Self {
         Self {
@@ -144,6 +162,14 @@ impl ApiError {
                 inner.str(self.status.canonical_reason().unwrap_or("Error"));
                 inner.raw(", \"description\": ").str(&self.text).raw("}");
             }
+            Shape::Basic => {
+                inner.raw("{\"error\": {\"message\": ").str(&self.text);
+                inner
+                    .raw(", \"code\": ")
+                    .raw(self.status.as_str())
+                    .raw("}}");
+                return inner.into_bytes();
+            }
             Shape::Bare => {
                 inner.raw("{\"faultcode\": \"").raw(code);
                 inner.raw("\", \"faultstring\": ").str(&self.text).raw("}");
@@ -166,6 +192,12 @@ impl IntoResponse for ApiError {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
         }
         response
     }

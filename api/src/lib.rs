@@ -28,6 +28,7 @@ mod reply;
 mod request_id;
 mod server;
 mod service;
+mod tls;
 mod v1;
 mod version;
 
@@ -35,7 +36,9 @@ pub use admin::{AdminApi, AdminDeps};
 pub use app::Deps;
 pub use barrier::ReadPolicy;
 pub use changes::Changes;
+pub use identity::Auth;
 pub use options::ApiOptions;
 pub use server::{ServeOptions, serve};
 pub use service::PublicApi;
+pub use tls::{Certificate, CertificateError};
 pub use v1::compatibility;

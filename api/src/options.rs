@@ -1,7 +1,9 @@
 //! What the configuration decides about the API.
 
 use crate::barrier::ReadPolicy;
+use crate::identity::Auth;
 use baton_config::Config;
+use baton_config::sections::AuthStrategy;
 use baton_model::hardware::Enabled;
 use std::time::Duration;
 
@@ -21,6 +23,10 @@ pub struct ApiOptions {
     pub default_resource_class: Option<Box<str>>,
     /// `[conductor]allow_deleting_available_nodes`.
     pub allow_deleting_available_nodes: bool,
+    /// How callers are told apart.
+    pub auth: Auth,
+    /// The listener speaks TLS, so links begin with `https`.
+    pub tls: bool,
     /// Enabled hardware types and interfaces.
     pub enabled: Enabled,
     /// How fresh reads are.
@@ -36,6 +42,8 @@ impl Default for ApiOptions {
             node_lock_wait: Duration::from_secs(3),
             default_resource_class: None,
             allow_deleting_available_nodes: true,
+            auth: Auth::NoAuth,
+            tls: false,
             enabled: Enabled::default(),
             reads: ReadPolicy::Linearizable,
         }
@@ -56,6 +64,13 @@ impl From<&Config> for ApiOptions {
                 .as_deref()
                 .map(Box::from),
             allow_deleting_available_nodes: config.conductor.allow_deleting_available_nodes,
+            auth: match config.default.auth_strategy {
+                AuthStrategy::NoAuth => Auth::NoAuth,
+                AuthStrategy::HttpBasic => {
+                    Auth::HttpBasic(config.default.http_basic_auth_user_file.clone())
+                }
+            },
+            tls: config.api.cert_file.is_some(),
             enabled: config.enabled(),
             reads: ReadPolicy::Linearizable,
         }

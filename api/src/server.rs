@@ -1,5 +1,6 @@
 //! The socket side: accepts connections, serves HTTP/1.1 and HTTP/2 on them, and stops gracefully.
 
+use crate::tls::Certificate;
 use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -18,8 +19,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Limits of one listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServeOptions {
+    /// Speak TLS with this certificate.
+    pub tls: Option<Arc<Certificate>>,
     /// Connections served at once; further ones wait in the system's accept queue.
     pub connections_max: usize,
     /// How long a client may take to send a request's head, so that idle half-open clients do not pile up.
@@ -31,6 +34,7 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
+            tls: None,
             // A fleet's worth of compute services and operators; each idle connection costs about 20 KiB.
             connections_max: 4096,
             header_timeout: Duration::from_secs(30),
@@ -90,10 +94,28 @@ where
             let answering = answer(request);
             async move { Ok::<_, Infallible>(answering.await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection.into_owned());
+        let acceptor = options
+            .tls
+            .as_ref()
+            .map(|certificate| certificate.acceptor());
+        let (watcher, builder) = (graceful.watcher(), builder.clone());
+        let handshake_timeout = options.header_timeout;
         connections.spawn(async move {
-            if let Err(error) = connection.await {
+            let outcome = match acceptor {
+                None => {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    watcher.watch(connection.into_owned()).await
+                }
+                Some(acceptor) => match timeout(handshake_timeout, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        let connection = builder.serve_connection(TokioIo::new(stream), service);
+                        watcher.watch(connection.into_owned()).await
+                    }
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(late) => Err(late.into()),
+                },
+            };
+            if let Err(error) = outcome {
                 tracing::debug!(error, "a client connection ended with an error");
             }
             drop(permit);

@@ -55,11 +55,13 @@ impl PublicApi {
     #[must_use]
     pub fn new(deps: Deps, options: ApiOptions) -> Self {
         let (router, table) = v1::routes::routes().build();
+        let auth = options.auth.clone();
+        let seed = std::array::from_fn(|_| deps.env.entropy.next_u64());
         let app = Arc::new(App::new(deps, options, table));
         Self(Arc::new(Inner {
             router: router.with_state(Arc::clone(&app)),
             app,
-            auth: AuthStrategy::default(),
+            auth: AuthStrategy::new(&auth, seed),
             metrics: Metrics::default(),
             large_bodies: Semaphore::new(LARGE_BODIES_MAX),
         }))
@@ -86,7 +88,12 @@ impl PublicApi {
         let answer = match negotiated {
             Ok(version) => self.0.answer(parts, body, version, &id).await,
             // Credentials come first, also before a bad version.
-            Err(error) => self.0.auth.identify(&parts).and_then(|_| Err(error.into())),
+            Err(error) => self
+                .0
+                .auth
+                .identify(&parts)
+                .await
+                .and_then(|_| Err(error.into())),
         };
         let mut response = answer.unwrap_or_else(IntoResponse::into_response);
         let ours = is_versioned(&path) || response.extensions().get::<NotRouted>().is_none();
@@ -122,7 +129,7 @@ impl Inner {
         B: hyper::body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let identity = self.auth.identify(&parts)?;
+        let identity = self.auth.identify(&parts).await?;
         if parts.method == Method::OPTIONS {
             return Ok(StatusCode::OK.into_response());
         }
@@ -168,6 +175,7 @@ impl Inner {
         let forwarded = |name: &str| text(name).filter(|_| options.proxy_headers);
         let scheme = match forwarded("x-forwarded-proto") {
             Some("https") => "https",
+            None if options.tls => "https",
             _ => "http",
         };
         let authority = forwarded("x-forwarded-host")

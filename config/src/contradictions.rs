@@ -74,6 +74,14 @@ const RULES: &[Contradiction] = &[
         },
     },
     Contradiction {
+        keys: &[("api", "cert_file"), ("api", "key_file")],
+        find: |config| {
+            let api = &config.api;
+            (api.cert_file.is_some() != api.key_file.is_some())
+                .then(|| "`api.cert_file` and `key_file` go together: set both or none".to_owned())
+        },
+    },
+    Contradiction {
         keys: &[("cluster", "peers")],
         find: |config| {
             let ids: Vec<_> = config.cluster.peers.iter().map(|peer| peer.id).collect();

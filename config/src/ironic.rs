@@ -164,7 +164,6 @@ pub const WITHOUT_USE: &[(&str, &str, &str)] = &[
         "debug_tracebacks_in_api",
         "baton never puts internal detail into an answer; find it in the log by request id",
     ),
-    ("DEFAULT", "http_basic_auth_user_file", AUTH_LATER),
     ("DEFAULT", "tempdir", NO_IPMITOOL),
     (
         "DEFAULT",
@@ -246,7 +245,7 @@ pub const WITHOUT_USE: &[(&str, &str, &str)] = &[
     (
         "api",
         "enable_ssl_api",
-        "baton serves plain HTTP to a TLS proxy; set `api.public_endpoint` to the address that clients see",
+        "set `api.cert_file` and `api.key_file`, and baton speaks TLS",
     ),
     ("api", "unix_socket", "baton listens on TCP only"),
     ("agent", "*", NO_DEPLOY),

@@ -1,6 +1,7 @@
 //! The API over its real router, against a cluster that applies at once and owners that do as they are told.
 
 mod admin;
+mod auth;
 mod bad_input;
 mod clients;
 mod docs;

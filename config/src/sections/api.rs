@@ -4,6 +4,7 @@ use crate::option::kinds::Seconds;
 use crate::option::raw::Nothing;
 use crate::option::section::section;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 section! {
     /// The public listener, which speaks the Bare Metal v1 API.
@@ -15,6 +16,10 @@ section! {
     host_ip: IpAddr = "127.0.0.1";
     /// Port to listen on; 0 takes a free one.
     port: u16 = 6385;
+    /// Certificate chain of the listener, PEM. With `key_file` it speaks TLS; a renewed file is taken over within seconds.
+    cert_file: Option<PathBuf> = Nothing, ours;
+    /// Private key of the listener, PEM.
+    key_file: Option<PathBuf> = Nothing, ours;
     /// The address that clients see, put into links; unset: taken from the request.
     public_endpoint: Option<String> = Nothing, live;
     /// Believe `X-Forwarded-Proto` and `X-Forwarded-Host`, which a proxy in front of baton must then set or remove. Ironic has

@@ -4,12 +4,15 @@ use crate::option::choice::choice;
 use crate::option::kinds::Group;
 use crate::option::raw::Nothing;
 use crate::option::section::section;
+use std::path::PathBuf;
 
 choice! {
     /// How the API authenticates its callers.
     pub enum AuthStrategy {
         /// Not at all: everybody who reaches the listener is an administrator.
         NoAuth = "noauth",
+        /// By user and password, from a file of bcrypt hashes; every known user is an administrator.
+        HttpBasic = "http_basic",
     }
 }
 
@@ -20,8 +23,11 @@ section! {
 
     /// Name of this conductor in the API and in `reservation`; unset: the machine's host name.
     host: Option<String> = Nothing;
-    /// How API callers are authenticated. `keystone` and `http_basic` are refused rather than ignored until baton has them.
+    /// How API callers are authenticated. `keystone` is refused rather than ignored until baton has it.
     auth_strategy: AuthStrategy = "noauth";
+    /// Users of `http_basic`: lines of `user:hash` with bcrypt hashes, as `htpasswd -nB` writes them. A changed file is taken
+    /// over within a second.
+    http_basic_auth_user_file: PathBuf = "/etc/ironic/htpasswd";
     /// Hardware types that nodes may use as `driver`.
     enabled_hardware_types: Vec<String> = ["ipmi", "redfish"], min(1);
     /// BIOS interfaces that nodes may use.
