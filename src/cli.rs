@@ -45,6 +45,9 @@ pub(crate) struct RunArgs {
     /// The configuration file; without one, defaults and BATON__… variables hold.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// For tests: hold power commands back right before they leave, while this file exists.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) hold_writes: Option<PathBuf>,
 }
 
 /// `baton dev`

@@ -9,6 +9,7 @@ mod clocks;
 mod config_command;
 mod dev;
 mod explain;
+mod held_writes;
 mod http;
 mod logging;
 mod output;

@@ -20,7 +20,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<()> {
         .build()
         .context("could not start the runtime")?;
     let system = actix_rt::System::new();
-    let outcome = system.block_on(serve(config, args.config, log, runtime.handle()));
+    let outcome = system.block_on(serve(config, args, log, runtime.handle()));
     // What is still running has been told to stop; nothing that matters waits.
     runtime.shutdown_background();
     outcome
@@ -28,7 +28,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<()> {
 
 async fn serve(
     mut config: Config,
-    file: Option<PathBuf>,
+    args: RunArgs,
     log: LogLevel,
     runtime: &tokio::runtime::Handle,
 ) -> anyhow::Result<()> {
@@ -37,7 +37,7 @@ async fn serve(
     let process = tokio::select! {
         biased;
         () = stop.received() => return Ok(()),
-        process = Process::start(&config, runtime) => process?,
+        process = Process::start(&config, args.hold_writes, runtime) => process?,
     };
     output::print(&format!(
         "conductor {} serves http://{}, operators http://{}",
@@ -50,7 +50,7 @@ async fn serve(
             biased;
             () = stop.received() => break,
             fatal = process.fatal() => bail!("the store failed and nothing more may be promised: {}", fatal.what),
-            _ = hangup.recv() => reload(&mut config, file.as_ref(), &log, &process),
+            _ = hangup.recv() => reload(&mut config, args.config.as_ref(), &log, &process),
         }
     }
     tracing::info!("stopping");

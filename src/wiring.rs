@@ -1,6 +1,7 @@
 //! Wiring: joins the siblings through the ports of `model`, in the order in which they can start.
 
 use crate::clocks;
+use crate::held_writes::HeldWrites;
 use crate::router::{Forwardee, Router};
 use crate::sinks::Sinks;
 use actix::{Actor, Addr};
@@ -33,6 +34,7 @@ use hyper::body::Incoming;
 use prometheus_client::registry::Registry as Metrics;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -68,7 +70,11 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts everything. Actors live on arbiters of the calling system; Raft, HTTP and BMCs on `runtime`.
-    pub(crate) async fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        config: &Config,
+        hold_writes: Option<PathBuf>,
+        runtime: &Handle,
+    ) -> anyhow::Result<Self> {
         let env = clocks::env();
         let feed = Arc::new(ChangeFeed::default());
         let changes = Arc::new(Changes::default());
@@ -78,7 +84,10 @@ impl Process {
 
         let registry = Arc::new(Registry::new(state.clone()));
         cluster.on_call(Arc::new(Forwardee(registry.clone())));
-        let bmc = start_bmc(config, &env, runtime).await?;
+        let mut bmc = start_bmc(config, &env, runtime).await?;
+        if let Some(file) = hold_writes {
+            bmc = Arc::new(HeldWrites::new(bmc, file));
+        }
         let lease = Arc::new(Lease::new(env.clone(), state.clone(), me));
         let pool = SyncPoolActor::new(
             config.pool_settings(),

@@ -8,7 +8,7 @@ use baton_model::ids::{ConductorId, Epoch, Incarnation, NodeId};
 use baton_model::node::core::Knobs;
 use baton_model::pool::BlockPrefix;
 use baton_model::port::cluster::{Proposer, Sessions};
-use baton_model::port::lease::LeaseCheck;
+use baton_model::port::lease::{LeaseCheck, Leaving};
 use baton_model::state::StateView;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -76,7 +76,7 @@ impl Lease {
 }
 
 impl LeaseCheck for Lease {
-    fn may_write(&self, node: NodeId, epoch: Epoch) -> bool {
+    fn may_write(&self, node: NodeId, epoch: Epoch, leaving: Leaving<'_>) -> bool {
         if self.env.clock.now() >= self.until() {
             return false;
         }
@@ -85,7 +85,18 @@ impl LeaseCheck for Lease {
         let holds = state.node(node).is_some_and(|record| {
             record.epoch == epoch
                 && record.intent.as_ref().is_some_and(|intent| {
-                    intent.holder == session.conductor && intent.incarnation == session.incarnation
+                    let announced = match leaving {
+                        Leaving::Command { action, session } => {
+                            record.unfenced.is_none()
+                                && intent.write.as_ref().is_some_and(|write| {
+                                    write.action == action && write.session == *session
+                                })
+                        }
+                        Leaving::EndSession => true,
+                    };
+                    announced
+                        && intent.holder == session.conductor
+                        && intent.incarnation == session.incarnation
                 })
         });
         holds && state.is_live(session)

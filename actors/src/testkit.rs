@@ -5,14 +5,16 @@ use baton_model::command::{Command, Proposal, ProposalId, Reply, Session};
 use baton_model::driver::BmcTarget;
 use baton_model::env::{Clock, Entropy, Env, Mono};
 use baton_model::ids::{ConductorId, Incarnation, LogIndex, WallMs};
+use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
 use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
 use baton_model::port::cluster::{ChangeSink, ProposeError, Proposer, RenewError, Sessions};
 use baton_model::state::StateView;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Time is tokio's (it may be paused), chance is a counter through splitmix64.
 pub struct TestEnv {
@@ -64,6 +66,7 @@ pub struct TestCluster {
     index: Mutex<u64>,
     sinks: Mutex<Vec<Arc<dyn ChangeSink>>>,
     down: AtomicBool,
+    panics: AtomicU64,
 }
 
 impl TestCluster {
@@ -84,6 +87,25 @@ impl TestCluster {
     /// Whether proposals fail.
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::Relaxed);
+    }
+
+    /// Tells everybody that the whole state was replaced.
+    pub fn reset(&self) {
+        let index = *self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        for sink in sinks.iter() {
+            sink.reset(LogIndex(index));
+        }
+    }
+
+    /// The next so many proposals for a node panic in the actor that makes them.
+    pub fn panic_next(&self, count: u64) {
+        self.panics.store(count, Ordering::Relaxed);
+    }
+
+    /// How many of them have not yet happened.
+    pub fn panics_left(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// The ports of one conductor.
@@ -136,6 +158,16 @@ impl Proposer for TestMember {
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Reply, ProposeError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
+            let panics = &self.cluster.panics;
+            if matches!(command, Command::NodeAct(_))
+                && panics
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                        left.checked_sub(1)
+                    })
+                    .is_ok()
+            {
+                panic!("a bug that the test planted ({panics:?} left)");
+            }
             if self.cluster.down.load(Ordering::Relaxed) {
                 return Err(ProposeError::Unavailable {
                     reason: "switched off by the test".into(),
@@ -185,10 +217,17 @@ pub struct TestMachine {
     pub power: PowerReading,
     /// Whether the BMC answers.
     pub silent: bool,
+    /// Whether the BMC lets nobody end the sessions of others.
+    pub keeps_sessions: bool,
     /// Every command that it got.
     pub acted: Vec<PowerAction>,
+    /// Commands that came in a session that had ended, and had no effect.
+    pub fenced_off: Vec<PowerAction>,
     /// How often it was read.
     pub reads: u64,
+    /// The open sessions.
+    pub sessions: BTreeSet<u32>,
+    next_session: u32,
 }
 
 impl Default for TestMachine {
@@ -196,23 +235,66 @@ impl Default for TestMachine {
         Self {
             power: PowerReading::On,
             silent: false,
+            keeps_sessions: false,
             acted: Vec::new(),
+            fenced_off: Vec::new(),
             reads: 0,
+            sessions: BTreeSet::new(),
+            next_session: 1,
         }
     }
 }
 
-/// BMCs by address; an unknown address is a machine that is on.
+/// BMCs by address; an unknown address is a machine that is on. Sessions are enforced: a command in one that has ended
+/// does nothing.
 #[derive(Default)]
 pub struct TestBmc {
-    machines: Mutex<BTreeMap<Box<str>, TestMachine>>,
+    machines: Arc<Mutex<BTreeMap<Box<str>, TestMachine>>>,
+    /// The sessions of this client.
+    own: Mutex<BTreeMap<Box<str>, u32>>,
+    writes_held: watch::Sender<bool>,
 }
 
 impl TestBmc {
+    /// Another client of the same machines, with sessions of its own: the BMC library of another conductor.
+    #[must_use]
+    pub fn another_client(&self) -> Self {
+        Self {
+            machines: self.machines.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// While held, commands stop right before they leave, like those of a process that was paused there.
+    pub fn hold_writes(&self, held: bool) {
+        self.writes_held.send_replace(held);
+    }
+
     /// Looks at or changes one machine.
     pub fn with<R>(&self, address: &str, change: impl FnOnce(&mut TestMachine) -> R) -> R {
         let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
         change(machines.entry(address.into()).or_default())
+    }
+
+    fn own(&self, address: &str) -> Option<u32> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.get(address).copied()
+    }
+
+    /// The session of this client, opened if it has none or it has ended.
+    fn open(&self, address: &str) {
+        let own = self.own(address);
+        let session = self.with(address, |machine| match own {
+            Some(own) if machine.sessions.contains(&own) => own,
+            _ => {
+                let session = machine.next_session;
+                machine.next_session += 1;
+                machine.sessions.insert(session);
+                session
+            }
+        });
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.insert(address.into(), session);
     }
 
     fn address(target: &BmcTarget) -> Box<str> {
@@ -250,6 +332,7 @@ impl Bmc for TestBmc {
                 return Err(Self::silent(address, "power status", budget));
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
+            self.open(&address);
             Ok(power)
         })
     }
@@ -258,12 +341,24 @@ impl Bmc for TestBmc {
         &'a self,
         target: &'a BmcTarget,
         action: PowerAction,
+        session: &'a BmcSession,
         budget: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>> {
         Box::pin(async move {
             let address = Self::address(target);
-            let silent = self.with(&address, |machine| {
-                if !machine.silent {
+            let mut held = self.writes_held.subscribe();
+            if held.wait_for(|held| !held).await.is_err() {
+                return Err(Self::silent(address, "power command", budget));
+            }
+            let (silent, taken) = self.with(&address, |machine| {
+                let open = match session {
+                    BmcSession::Ipmi(id) => machine.sessions.contains(id),
+                    BmcSession::Redfish(_) => false,
+                    BmcSession::Unbound => true,
+                };
+                if !machine.silent && !open {
+                    machine.fenced_off.push(action);
+                } else if !machine.silent {
                     machine.acted.push(action);
                     machine.power = match action {
                         PowerAction::Off | PowerAction::SoftOff => PowerReading::Off,
@@ -274,11 +369,54 @@ impl Bmc for TestBmc {
                         | PowerAction::Nmi => PowerReading::On,
                     };
                 }
-                machine.silent
+                (machine.silent, open)
             });
             if silent {
                 tokio::time::sleep(budget).await;
                 return Err(Self::silent(address, "power command", budget));
+            }
+            if !taken {
+                let (bmc, operation) = (address, "power command");
+                return Err(BmcError::SessionOver { bmc, operation });
+            }
+            Ok(())
+        })
+    }
+
+    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
+        let own = self.own(&Self::address(target));
+        Box::pin(async move { own.map(BmcSession::Ipmi) })
+    }
+
+    fn end_session<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        session: &'a BmcSession,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        Box::pin(async move {
+            let bmc = Self::address(target);
+            let operation = "end session";
+            let (silent, keeps) = self.with(&bmc, |machine| {
+                if let BmcSession::Ipmi(id) = session
+                    && !machine.silent
+                    && !machine.keeps_sessions
+                {
+                    machine.sessions.remove(id);
+                }
+                (machine.silent, machine.keeps_sessions)
+            });
+            if silent {
+                tokio::time::sleep(budget).await;
+                return Err(Self::silent(bmc, operation, budget));
+            }
+            if keeps {
+                let reason = "insufficient privilege level".into();
+                return Err(BmcError::Declined {
+                    bmc,
+                    operation,
+                    reason,
+                });
             }
             Ok(())
         })
@@ -292,7 +430,12 @@ impl Bmc for TestBmc {
         Box::pin(async { Ok(BmcIdentity::default()) })
     }
 
-    fn forget<'a>(&'a self, _: &'a BmcTarget) -> BoxFuture<'a, ()> {
+    fn forget<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, ()> {
+        let address = Self::address(target);
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = own.remove(&address) {
+            self.with(&address, |machine| machine.sessions.remove(&session));
+        }
         Box::pin(async {})
     }
 

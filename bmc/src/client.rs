@@ -4,6 +4,7 @@
 use crate::ipmi::IpmiClient;
 use crate::redfish::{RedfishClient, RedfishConfig};
 use baton_model::driver::BmcTarget;
+use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
 use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
 use std::sync::Arc;
@@ -47,6 +48,15 @@ fn no_bmc<T>() -> Result<T, BmcError> {
     })
 }
 
+/// The BMC in messages.
+fn name_of(target: &BmcTarget) -> Box<str> {
+    match target {
+        BmcTarget::Redfish(target) => target.origin.clone(),
+        BmcTarget::Ipmi(target) => target.address.clone(),
+        BmcTarget::Fake => "fake-hardware".into(),
+    }
+}
+
 impl Bmc for BmcClient {
     fn power_state<'a>(
         &'a self,
@@ -64,15 +74,83 @@ impl Bmc for BmcClient {
         &'a self,
         target: &'a BmcTarget,
         action: PowerAction,
+        session: &'a BmcSession,
         budget: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>> {
-        match target {
-            BmcTarget::Redfish(target) => {
+        match (target, session) {
+            (BmcTarget::Redfish(target), BmcSession::Redfish(path)) => Box::pin(
+                self.redfish
+                    .power_action_in_session(target, action, path, budget),
+            ),
+            (BmcTarget::Redfish(target), BmcSession::Unbound) => {
                 Box::pin(self.redfish.power_action(target, action, budget))
             }
-            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.power_action(target, action, budget)),
-            BmcTarget::Fake => Box::pin(async { no_bmc() }),
+            (BmcTarget::Ipmi(target), BmcSession::Ipmi(id)) => Box::pin(
+                self.ipmi
+                    .power_action_in_session(target, action, *id, budget),
+            ),
+            // The node was given another kind of BMC meanwhile, so the session is none of this BMC's.
+            (BmcTarget::Redfish(_) | BmcTarget::Ipmi(_), _) => {
+                let bmc = name_of(target);
+                let operation = "power command";
+                Box::pin(async move { Err(BmcError::SessionOver { bmc, operation }) })
+            }
+            (BmcTarget::Fake, _) => Box::pin(async { no_bmc() }),
         }
+    }
+
+    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
+        Box::pin(async move {
+            match target {
+                BmcTarget::Redfish(target) => Some(
+                    self.redfish
+                        .session(target)
+                        .await
+                        .map_or(BmcSession::Unbound, BmcSession::Redfish),
+                ),
+                BmcTarget::Ipmi(target) => {
+                    let ids = self.ipmi.session_ids(target)?;
+                    Some(BmcSession::Ipmi(ids.bmc))
+                }
+                BmcTarget::Fake => None,
+            }
+        })
+    }
+
+    fn end_session<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        session: &'a BmcSession,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        Box::pin(async move {
+            match (target, session) {
+                (BmcTarget::Redfish(target), BmcSession::Redfish(path)) => self
+                    .redfish
+                    .close_session(target, path, budget)
+                    .await
+                    .map(drop),
+                (BmcTarget::Ipmi(target), BmcSession::Ipmi(id)) => {
+                    let own = self.ipmi.session_ids(target);
+                    if own.is_some_and(|own| own.bmc == *id) {
+                        // Left by a former actor of this very process; nobody ends the session that he asks in.
+                        self.ipmi.forget(target).await;
+                        return Ok(());
+                    }
+                    self.ipmi
+                        .close_session_by_id(target, *id, budget)
+                        .await
+                        .map(drop)
+                }
+                // It was a session with another kind of BMC, which this target cannot reach any more.
+                (BmcTarget::Redfish(_) | BmcTarget::Ipmi(_), _) => Err(BmcError::Unsupported {
+                    bmc: name_of(target),
+                    operation: "end session",
+                    reason: format!("{session} is not a session of this kind of BMC").into(),
+                }),
+                (BmcTarget::Fake, _) => no_bmc(),
+            }
+        })
     }
 
     fn identify<'a>(

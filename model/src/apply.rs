@@ -9,6 +9,7 @@ use crate::command::{
 use crate::ids::{Epoch, IntentId, NodeId, Position, Revision, WallMs};
 use crate::json::Json;
 use crate::node::edit::{NodeEdit, Refused, check_deletable, check_editable, clip};
+use crate::node::intent::Intent;
 use crate::node::power::PowerState;
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
@@ -261,7 +262,9 @@ impl Entry<'_> {
             .map(|intent| self.state.host_of(intent.holder))
             .unwrap_or_default();
         record.epoch = record.epoch.next();
-        record.intent = None;
+        if let Some(write) = record.intent.take().and_then(|intent| intent.write) {
+            record.unfenced = Some(write.session);
+        }
         record.target_power_state = None;
         record.last_error = Some(clip(&wish.reason));
         if record.provision_state.is_working()
@@ -338,6 +341,11 @@ impl Entry<'_> {
                         host: self.state.host_of(held.holder),
                     });
                 }
+                if record.unfenced.is_some() && intent.write.is_some() {
+                    return Err(Refusal::Fenced {
+                        epoch: record.epoch,
+                    });
+                }
                 intent.id = record.next_intent;
                 intent.holder = session.conductor;
                 intent.incarnation = session.incarnation;
@@ -408,9 +416,14 @@ impl Entry<'_> {
             }
             NodeChange::ClaimIntent(id) => match &mut record.intent {
                 Some(intent) if intent.id == id => {
+                    // Even if the holder stays: whatever its former actor has queued at the pool is void.
+                    record.epoch = record.epoch.next();
                     intent.holder = session.conductor;
                     intent.incarnation = session.incarnation;
                     intent.epoch = record.epoch;
+                    if let Some(write) = &intent.write {
+                        record.unfenced = Some(write.session.clone());
+                    }
                 }
                 Some(_) | None => {
                     return Err(Refusal::Fenced {
@@ -418,6 +431,25 @@ impl Entry<'_> {
                     });
                 }
             },
+            NodeChange::AnnounceWrite { intent, write } => {
+                let unfenced = record.unfenced.is_some();
+                match held_by(record, session, intent) {
+                    Some(intent) if !unfenced => intent.write = Some(write),
+                    Some(_) | None => {
+                        return Err(Refusal::Fenced {
+                            epoch: record.epoch,
+                        });
+                    }
+                }
+            }
+            NodeChange::WriteAccepted(intent) => {
+                if let Some(write) =
+                    held_by(record, session, intent).and_then(|intent| intent.write.as_mut())
+                {
+                    write.accepted = true;
+                }
+            }
+            NodeChange::Fenced => record.unfenced = None,
         }
         Ok(())
     }
@@ -521,6 +553,15 @@ impl Entry<'_> {
             ))),
         }
     }
+}
+
+/// The record's intent, if it is this one and `session` holds it.
+fn held_by(record: &mut NodeRecord, session: Session, id: IntentId) -> Option<&mut Intent> {
+    record.intent.as_mut().filter(|intent| {
+        intent.id == id
+            && intent.holder == session.conductor
+            && intent.incarnation == session.incarnation
+    })
 }
 
 /// The text of a verb that the state does not allow.

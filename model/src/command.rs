@@ -6,7 +6,7 @@
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, Revision, WallMs};
 use crate::json::Json;
 use crate::node::edit::{NodeEdit, Refused};
-use crate::node::intent::Intent;
+use crate::node::intent::{BmcWrite, Intent};
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::{Fault, NodeRecord};
@@ -208,8 +208,21 @@ pub enum NodeChange {
     Properties(Json),
     /// Clear what belongs to the instance, after a tear-down.
     ForgetInstance,
-    /// Become the holder of the intent that a former owner left open.
+    /// Become the holder of the intent that a former owner left open. Raises the epoch, so that nothing that the former
+    /// holder has under way is valid any more, and notes the session that its write may still use.
     ClaimIntent(IntentId),
+    /// Announce the next BMC write of the intent that the proposer holds. Refused while a former holder's session is not
+    /// known to have ended.
+    AnnounceWrite {
+        /// The intent.
+        intent: IntentId,
+        /// The write.
+        write: BmcWrite,
+    },
+    /// The BMC took the announced write of this intent.
+    WriteAccepted(IntentId),
+    /// The session that a former holder's write might have used has ended, or can do no harm any more.
+    Fenced,
 }
 
 /// See [`Command::EventsDone`].

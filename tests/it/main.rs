@@ -1,4 +1,5 @@
 //! Black-box tests: the real binary, the real clients, real processes that are really killed.
 
 mod dev;
+mod fencing;
 mod support;

@@ -152,6 +152,13 @@ impl Dev {
         self.extra.push(child);
     }
 
+    /// Signals the conductor that was started again last.
+    pub(crate) fn signal_restarted(&self, signal: &str) {
+        let pid = self.extra.last().expect("one was").id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
     /// Ctrl-C, and waits until everything has stopped.
     pub(crate) fn stop(mut self) {
         Command::new("kill")

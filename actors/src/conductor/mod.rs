@@ -7,6 +7,8 @@ mod feed;
 mod life;
 mod placement;
 mod registry;
+#[cfg(test)]
+mod tests;
 
 pub use feed::ChangeFeed;
 pub use life::Stop;

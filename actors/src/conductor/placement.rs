@@ -33,9 +33,12 @@ impl Placement {
         let address = Addr::new(sender);
         let node = record.id;
         let run = move || {
-            let actor = NodeActor::new(shared, record);
-            let life = Context::with_receiver(receiver).into_future(actor);
             actix_rt::spawn(async move {
+                // Made inside, so that a panic of the making is caught as well.
+                let life = async {
+                    let actor = NodeActor::new(shared, record);
+                    Context::with_receiver(receiver).into_future(actor).await;
+                };
                 if AssertUnwindSafe(life).catch_unwind().await.is_err()
                     && let Some(conductor) = died.upgrade()
                     // `send` waits for room: a death is never lost, however busy the conductor is.

@@ -8,7 +8,8 @@ use baton_model::driver::{BmcTarget, DriverInfoError};
 use baton_model::env::Mono;
 use baton_model::hardware;
 use baton_model::ids::{Epoch, Ticket};
-use baton_model::node::core::{Effect, Input, Note, ReadError, Urgency};
+use baton_model::node::core::{COMMAND_LIMIT, Effect, Input, Note, ReadError, Urgency};
+use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Endpoint, Job, Priority, Work};
 use baton_model::port::bmc::BmcError;
 use std::time::Duration;
@@ -19,8 +20,13 @@ const READ_PATIENCE_USER: Duration = Duration::from_secs(15);
 /// The same for a read that nobody waits for. Half of the core's own bound for a lost answer.
 const READ_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a power command may take to be accepted.
-const ACT_PATIENCE: Duration = Duration::from_secs(30);
+/// What a BMC is asked, and how urgently.
+struct Question {
+    work: Work,
+    session: Option<BmcSession>,
+    priority: Priority,
+    patience: Duration,
+}
 
 impl NodeActor {
     pub(super) fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) {
@@ -32,15 +38,40 @@ impl NodeActor {
                     Urgency::Sync => (Priority::Sync, READ_PATIENCE),
                 };
                 let epoch = self.core.record().epoch;
-                self.submit(Work::PowerQuery, ticket, epoch, priority, patience, ctx);
+                let question = Question {
+                    work: Work::PowerQuery,
+                    session: None,
+                    priority,
+                    patience,
+                };
+                self.submit(question, ticket, epoch, ctx);
             }
             Effect::Act {
                 ticket,
                 action,
+                session,
                 epoch,
             } => {
-                let work = Work::PowerCommand(action);
-                self.submit(work, ticket, epoch, Priority::User, ACT_PATIENCE, ctx);
+                let question = Question {
+                    work: Work::PowerCommand(action),
+                    session: Some(session),
+                    priority: Priority::User,
+                    patience: COMMAND_LIMIT,
+                };
+                self.submit(question, ticket, epoch, ctx);
+            }
+            Effect::EndSession {
+                ticket,
+                session,
+                epoch,
+            } => {
+                let question = Question {
+                    work: Work::EndSession,
+                    session: Some(session),
+                    priority: Priority::User,
+                    patience: READ_PATIENCE_USER,
+                };
+                self.submit(question, ticket, epoch, ctx);
             }
             Effect::Propose {
                 ticket,
@@ -102,13 +133,17 @@ impl NodeActor {
 
     fn submit(
         &mut self,
-        work: Work,
+        question: Question,
         ticket: Ticket,
         epoch: Epoch,
-        priority: Priority,
-        patience: Duration,
         ctx: &mut Context<Self>,
     ) {
+        let Question {
+            work,
+            session,
+            priority,
+            patience,
+        } = question;
         let target = match self.target() {
             Ok(target) => target,
             Err(error) => {
@@ -142,6 +177,7 @@ impl NodeActor {
             .try_send(Submit {
                 job,
                 target,
+                session,
                 reply_to,
             })
             .is_err()
@@ -153,19 +189,7 @@ impl NodeActor {
     /// Answers a question that never left, after the core's present step is done.
     fn answer_later(&self, work: Work, ticket: Ticket, error: ReadError, ctx: &mut Context<Self>) {
         ctx.run_later(Duration::ZERO, move |actor, ctx| {
-            let input = if work.is_write() {
-                Input::Acted {
-                    ticket,
-                    result: Err(error),
-                }
-            } else {
-                Input::Read {
-                    ticket,
-                    result: Err(error),
-                    rtt: Duration::ZERO,
-                }
-            };
-            actor.step(input, ctx);
+            actor.step(unanswered(work, ticket, error, Duration::ZERO), ctx);
         });
     }
 
@@ -239,10 +263,43 @@ impl NodeActor {
             Note::TookOver { purpose } => {
                 tracing::info!(%node, purpose, "taking over work that was left open");
             }
+            Note::Fenced { session } => {
+                tracing::info!(%node, %session, "the session of the former holder has ended");
+            }
+            Note::NotFenced { session, error } => {
+                tracing::warn!(%node, %session, error = &**error, "the session of the former holder could not be ended");
+            }
+            Note::WaitedOut { session } => {
+                tracing::warn!(
+                    %node,
+                    %session,
+                    "the BMC did not end the session of the former holder; its commands were waited out"
+                );
+            }
             Note::LateAnswer { ticket } => {
                 tracing::debug!(%node, %ticket, "a late answer was dropped")
             }
             Note::LeaseLost => tracing::warn!(%node, "a command was held back: the lease is over"),
         }
+    }
+}
+
+/// A question that brought no answer, as the core hears of it.
+pub(super) fn unanswered(work: Work, ticket: Ticket, error: ReadError, rtt: Duration) -> Input {
+    match work {
+        Work::PowerCommand(_) => Input::Acted {
+            ticket,
+            result: Err(error),
+        },
+        Work::EndSession => Input::SessionEnded {
+            ticket,
+            result: Err(error),
+        },
+        Work::PowerQuery | Work::Identify => Input::Read {
+            ticket,
+            result: Err(error),
+            rtt,
+            session: None,
+        },
     }
 }

@@ -163,20 +163,17 @@ impl Handler<BmcReport> for NodeActor {
                 ticket,
                 result: Ok(reading),
                 rtt,
+                session: report.session,
             },
             (Work::PowerCommand(_), Ok(Answer::Accepted)) => Input::Acted {
                 ticket,
                 result: Ok(()),
             },
-            (Work::PowerQuery, Err(failure)) => Input::Read {
+            (Work::EndSession, Ok(Answer::Ended)) => Input::SessionEnded {
                 ticket,
-                result: Err(read_error(failure)),
-                rtt,
+                result: Ok(()),
             },
-            (Work::PowerCommand(_), Err(failure)) => Input::Acted {
-                ticket,
-                result: Err(read_error(failure)),
-            },
+            (work, Err(failure)) => effects::unanswered(work, ticket, read_error(failure), rtt),
             (work, answer) => {
                 tracing::error!(node = %self.id, ?work, ?answer, "the pool answered another question than was asked");
                 return;

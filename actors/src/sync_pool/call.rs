@@ -1,9 +1,10 @@
 //! One call to a BMC, from the last check of the lease to its outcome in the pool's landing channel.
 
 use baton_model::driver::BmcTarget;
+use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Answer, Job, JobId, Outcome, Work};
 use baton_model::port::bmc::{Bmc, BmcError};
-use baton_model::port::lease::LeaseCheck;
+use baton_model::port::lease::{LeaseCheck, Leaving};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,6 +19,8 @@ pub(super) struct Call {
     pub(super) id: JobId,
     pub(super) job: Job,
     pub(super) target: BmcTarget,
+    /// The session that a power command must leave in, or that is to be ended.
+    pub(super) session: Option<BmcSession>,
     pub(super) budget: Duration,
     pub(super) bmc: Arc<dyn Bmc>,
     pub(super) lease: Arc<dyn LeaseCheck>,
@@ -34,8 +37,8 @@ pub(super) struct Landed {
 /// How it ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The port answered.
-    Called(Result<Answer, BmcError>),
+    /// The port answered; and the session that was open after a read.
+    Called(Result<Answer, BmcError>, Option<BmcSession>),
     /// The lease was over; nothing was sent.
     NotMade,
     /// The call panicked, was dropped, or overran its budget.
@@ -45,8 +48,8 @@ pub(super) enum End {
 impl End {
     pub(super) const fn outcome(&self) -> Outcome<'_> {
         match self {
-            Self::Called(Ok(_)) => Outcome::Answered,
-            Self::Called(Err(error)) => Outcome::Failed(error),
+            Self::Called(Ok(_), _) => Outcome::Answered,
+            Self::Called(Err(error), _) => Outcome::Failed(error),
             Self::NotMade => Outcome::NotMade,
             Self::Lost => Outcome::Lost,
         }
@@ -91,13 +94,13 @@ impl Call {
             started: Instant::now(),
             home: Some(home),
         };
-        if self.job.work.is_write() && !self.lease.may_write(self.job.node, self.job.epoch) {
+        if !self.may_leave() {
             landing.land(End::NotMade);
             return;
         }
         let call = self.make();
         match tokio::time::timeout(self.budget + OVERTIME, call).await {
-            Ok(result) => landing.land(End::Called(result)),
+            Ok((result, session)) => landing.land(End::Called(result, session)),
             Err(_) => {
                 let (node, work) = (self.job.node, self.job.work);
                 tracing::error!(%node, %work, "a BMC call overran its budget and was dropped; please report this as a bug");
@@ -106,22 +109,38 @@ impl Call {
         }
     }
 
-    async fn make(&self) -> Result<Answer, BmcError> {
+    /// Whether the lease lets it leave: the last look before the call.
+    fn may_leave(&self) -> bool {
+        let leaving = match (self.job.work, &self.session) {
+            (Work::PowerQuery | Work::Identify, _) => return true,
+            (Work::EndSession, Some(_)) => Leaving::EndSession,
+            (Work::PowerCommand(action), Some(session)) => Leaving::Command { action, session },
+            (Work::PowerCommand(_) | Work::EndSession, None) => return false,
+        };
+        self.lease.may_write(self.job.node, self.job.epoch, leaving)
+    }
+
+    async fn make(&self) -> (Result<Answer, BmcError>, Option<BmcSession>) {
+        let (bmc, target, budget) = (&self.bmc, &self.target, self.budget);
+        // `may_leave` has seen to it that what needs a session has one.
+        let session = self.session.as_ref().unwrap_or(&BmcSession::Unbound);
         match self.job.work {
-            Work::PowerQuery => {
-                let reading = self.bmc.power_state(&self.target, self.budget).await;
-                reading.map(Answer::Power)
-            }
+            Work::PowerQuery => match bmc.power_state(target, budget).await {
+                Ok(reading) => (Ok(Answer::Power(reading)), bmc.session(target).await),
+                Err(error) => (Err(error), None),
+            },
             Work::PowerCommand(action) => {
-                let accepted = self
-                    .bmc
-                    .power_action(&self.target, action, self.budget)
-                    .await;
-                accepted.map(|()| Answer::Accepted)
+                let accepted = bmc.power_action(target, action, session, budget).await;
+                (accepted.map(|()| Answer::Accepted), None)
+            }
+            Work::EndSession => {
+                let ended = bmc.end_session(target, session, budget).await;
+                (ended.map(|()| Answer::Ended), None)
             }
             Work::Identify => {
-                let identity = self.bmc.identify(&self.target, self.budget).await;
-                identity.map(|identity| Answer::Identity(Box::new(identity)))
+                let identity = bmc.identify(target, budget).await;
+                let answer = identity.map(|identity| Answer::Identity(Box::new(identity)));
+                (answer, None)
             }
         }
     }

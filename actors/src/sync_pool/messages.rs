@@ -3,6 +3,7 @@
 use actix::{Message, Recipient};
 use baton_model::driver::BmcTarget;
 use baton_model::ids::{NodeId, Ticket};
+use baton_model::node::intent::BmcSession;
 use baton_model::pool::{BmcKey, Job, PoolSettings, PoolStats, Report};
 
 // --- Submit -------------------------------------------------------------------------------------
@@ -16,6 +17,8 @@ pub struct Submit {
     pub job: Job,
     /// How to reach the BMC.
     pub target: BmcTarget,
+    /// The session that a power command must leave in, or that is to be ended.
+    pub session: Option<BmcSession>,
     /// Who gets the report.
     pub reply_to: Recipient<BmcReport>,
 }

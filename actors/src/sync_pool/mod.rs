@@ -20,6 +20,7 @@ use actix::{
 };
 use baton_model::driver::BmcTarget;
 use baton_model::env::{Env, Mono};
+use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Report, SyncPool};
 use baton_model::port::bmc::Bmc;
 use baton_model::port::lease::LeaseCheck;
@@ -46,6 +47,7 @@ const REDELIVER_AFTER: Duration = Duration::from_millis(20);
 /// What the pool keeps with each job.
 struct Errand {
     target: BmcTarget,
+    session: Option<BmcSession>,
     reply_to: Recipient<BmcReport>,
 }
 
@@ -136,6 +138,7 @@ impl SyncPoolActor {
             id,
             job: *job,
             target: errand.target.clone(),
+            session: errand.session.clone(),
             budget,
             bmc: self.bmc.clone(),
             lease: self.lease.clone(),
@@ -179,6 +182,7 @@ impl SyncPoolActor {
             started,
             finished: self.env.clock.now(),
             rtt,
+            session: None,
             outcome,
         }
     }
@@ -219,7 +223,10 @@ impl SyncPoolActor {
         let (job, work) = (ended.job, ended.job.work);
         let (started, rtt) = (Some(ended.started), Some(rtt));
         let report = match end {
-            End::Called(result) => self.report(&job, started, rtt, result.map_err(Failure::Bmc)),
+            End::Called(result, session) => Report {
+                session,
+                ..self.report(&job, started, rtt, result.map_err(Failure::Bmc))
+            },
             End::NotMade => {
                 let refusal = PoolRefusal::LeaseOver { work };
                 self.report(&job, None, None, Err(Failure::Refused(refusal)))
@@ -283,9 +290,14 @@ impl Handler<Submit> for SyncPoolActor {
         let Submit {
             job,
             target,
+            session,
             reply_to,
         } = message;
-        let errand = Errand { target, reply_to };
+        let errand = Errand {
+            target,
+            session,
+            reply_to,
+        };
         self.core
             .submit(self.env.clock.now(), job, errand, &mut self.effects);
         self.settle(ctx);

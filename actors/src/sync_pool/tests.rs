@@ -5,9 +5,11 @@ use crate::testkit::{TestBmc, TestEnv};
 use actix::{ActorContext, Addr};
 use baton_model::driver::ipmi::{IpmiProtocol, IpmiTarget, Privilege};
 use baton_model::ids::{Epoch, NodeId, Ticket};
+use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Answer, BlockPrefix, Endpoint, Priority, Work};
 use baton_model::port::BoxFuture;
 use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::lease::Leaving;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::LocalSet;
@@ -38,7 +40,7 @@ impl Handler<BmcReport> for Asker {
 struct Lease(AtomicBool);
 
 impl LeaseCheck for Lease {
-    fn may_write(&self, _: NodeId, _: Epoch) -> bool {
+    fn may_write(&self, _: NodeId, _: Epoch, _: Leaving<'_>) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -107,6 +109,7 @@ impl Bench {
             .try_send(Submit {
                 job,
                 target,
+                session: Some(BmcSession::Unbound),
                 reply_to,
             })
             .unwrap();
@@ -221,9 +224,23 @@ impl Bmc for Faulty {
         &'a self,
         _: &'a BmcTarget,
         _: PowerAction,
+        _: &'a BmcSession,
         _: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>> {
         Box::pin(async { panic!("a bug of the library") })
+    }
+
+    fn session<'a>(&'a self, _: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
+        Box::pin(async { None })
+    }
+
+    fn end_session<'a>(
+        &'a self,
+        _: &'a BmcTarget,
+        _: &'a BmcSession,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn identify<'a>(

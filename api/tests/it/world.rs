@@ -100,7 +100,7 @@ impl Cluster {
                 since: WallMs(1_700_000_000_000),
                 limit_s: 60,
                 request: None,
-                session: None,
+                write: None,
             }))],
         );
         id

@@ -109,10 +109,9 @@ impl Conversation<'_> {
     }
 
     pub(super) fn session_is_over(&self) -> BmcError {
-        BmcError::Declined {
+        BmcError::SessionOver {
             bmc: self.name(),
             operation: self.operation,
-            reason: "the session that this command belongs to has ended".into(),
         }
     }
 

@@ -152,7 +152,7 @@ impl RedfishClient {
     /// the BMC refuses the command, and so does this call. This is the fence against a caller that wakes up late.
     ///
     /// # Errors
-    /// [`BmcError::Declined`] once the session is over; else see [`BmcError`].
+    /// [`BmcError::SessionOver`] once the session is over; else see [`BmcError`].
     pub async fn power_action_in_session(
         &self,
         target: &Arc<RedfishTarget>,
@@ -180,6 +180,14 @@ impl RedfishClient {
             result
         })
         .await
+    }
+
+    /// The path of the session that is open with a BMC, if there is one. Asks nobody.
+    pub async fn session(&self, target: &RedfishTarget) -> Option<Box<str>> {
+        let link = self.shared.pool.find(target)?;
+        let held = link.lock().await;
+        let session = held.session.as_ref()?;
+        session.location.as_ref().map(|path| path.path().into())
     }
 
     /// Ends a session of the BMC by its path, whoever opened it. Whether the BMC still knew it; either way it is gone.

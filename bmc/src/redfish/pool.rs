@@ -180,6 +180,15 @@ impl Pool {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// The link of a target, if there is one.
+    pub(super) fn find(&self, target: &RedfishTarget) -> Option<Retired> {
+        let table = self.lock();
+        table
+            .entries
+            .get(target)
+            .map(|entry| Arc::clone(&entry.link))
+    }
+
     /// The link of a target, made if need be, and whatever the hand retired on its way.
     pub(super) fn link(&self, target: &Arc<RedfishTarget>) -> (Retired, Vec<Retired>) {
         let now = self.now_ms();

@@ -170,7 +170,7 @@ async fn whoever_ended_the_session_has_fenced_the_late_command() {
     let (old, new, target) = (client(), client(), target_of(&farm, 0, None));
     let session = old.open_session(&target, BUDGET).await.unwrap();
     assert_eq!(
-        old.power_action_in_session(&target, PowerAction::Off, session, BUDGET)
+        old.power_action_in_session(&target, PowerAction::Off, session.bmc, BUDGET)
             .await,
         Ok(())
     );
@@ -180,15 +180,15 @@ async fn whoever_ended_the_session_has_fenced_the_late_command() {
         Ok(true)
     );
     let late = old
-        .power_action_in_session(&target, PowerAction::On, session, SHORT)
+        .power_action_in_session(&target, PowerAction::On, session.bmc, SHORT)
         .await
         .unwrap_err();
     assert!(matches!(late, BmcError::Silent { .. }), "{late}");
     let again = old
-        .power_action_in_session(&target, PowerAction::On, session, SHORT)
+        .power_action_in_session(&target, PowerAction::On, session.bmc, SHORT)
         .await
         .unwrap_err();
-    assert!(matches!(again, BmcError::Declined { .. }), "{again}");
+    assert!(matches!(again, BmcError::SessionOver { .. }), "{again}");
     assert_eq!(farm.edges(), before);
     assert_eq!(read(&new, &target).await, Ok(PowerReading::Off));
 }

@@ -107,7 +107,7 @@ fn intent() -> NodeChange {
         since: WallMs(0),
         limit_s: 60,
         request: None,
-        session: None,
+        write: None,
     }))
 }
 

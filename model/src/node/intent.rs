@@ -6,7 +6,9 @@
 use super::power::PowerRequest;
 use super::provision::Verb;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId, WallMs};
+use crate::port::bmc::PowerAction;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Work that holds a node's lock.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -27,8 +29,20 @@ pub struct Intent {
     pub limit_s: u32,
     /// The API request that asked for it.
     pub request: Option<RequestId>,
-    /// The BMC session its write uses, so that a successor can end that session first.
-    pub session: Option<BmcSession>,
+    /// The last BMC write that was announced. None leaves before its announcement is in the log, so a successor knows
+    /// which session to end, and what may have happened.
+    pub write: Option<BmcWrite>,
+}
+
+/// A BMC write that is about to leave, or has left.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BmcWrite {
+    /// The session that it uses; it leaves in no other.
+    pub session: BmcSession,
+    /// The command.
+    pub action: PowerAction,
+    /// The BMC took it. Noted only where a repetition would do harm ([`PowerAction::is_repeatable`]).
+    pub accepted: bool,
 }
 
 /// What an intent does.
@@ -78,11 +92,24 @@ impl IntentKind {
     }
 }
 
-/// Names one session at a BMC, enough for another conductor to end it.
+/// Names one session at a BMC, enough for another conductor to end it. Holds no secret.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum BmcSession {
     /// The managed system's session id (IPMI 2.0 §22.19, Close Session).
     Ipmi(u32),
     /// The path of the Redfish session resource (DSP0266 §13.3.4.4).
     Redfish(Box<str>),
+    /// The BMC is used without sessions (Redfish basic authentication), so nothing at the BMC stops a late write: a
+    /// successor waits out the command's limit instead.
+    Unbound,
+}
+
+impl fmt::Display for BmcSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ipmi(id) => write!(f, "IPMI session {id:#010x}"),
+            Self::Redfish(path) => write!(f, "Redfish session {path}"),
+            Self::Unbound => f.write_str("no session"),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The replicated record of a node: Ironic's fields, and the few of our own that ownership and locking need.
 
-use super::intent::Intent;
+use super::intent::{BmcSession, Intent};
 use super::power::PowerState;
 use super::provision::ProvisionState;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, NodeId, Revision, WallMs};
@@ -77,6 +77,8 @@ pub struct NodeRecord {
     pub intent: Option<Intent>,
     /// The id that the next intent gets.
     pub next_intent: IntentId,
+    /// A BMC session that a write of a fenced holder may still use. It is ended before anything else is written.
+    pub unfenced: Option<BmcSession>,
     /// An operator's wish that this conductor owns the node while it is up.
     pub pin: Option<ConductorId>,
     /// Consecutive failed power syncs.
@@ -196,6 +198,7 @@ impl NodeRecord {
             acted: None,
             intent: None,
             next_intent: IntentId(1),
+            unfenced: None,
             pin: None,
             sync_failures: 0,
             name: None,

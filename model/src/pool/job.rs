@@ -3,6 +3,7 @@
 use super::endpoint::Endpoint;
 use crate::env::Mono;
 use crate::ids::{Epoch, NodeId, Ticket};
+use crate::node::intent::BmcSession;
 use crate::port::bmc::{BmcError, BmcIdentity, ErrorClass, PowerAction, PowerReading};
 use std::fmt;
 use std::time::Duration;
@@ -40,10 +41,12 @@ impl Priority {
 pub enum Work {
     /// Read the power state.
     PowerQuery,
-    /// Send a power command. The only work that changes something, so the only one that needs the lease.
+    /// Send a power command. The only work that changes a machine.
     PowerCommand(PowerAction),
     /// Ask who the BMC is.
     Identify,
+    /// End a session that a fenced conductor's write may still use. Changes no machine, but needs the lease.
+    EndSession,
 }
 
 impl Work {
@@ -52,6 +55,15 @@ impl Work {
     pub const fn is_write(self) -> bool {
         match self {
             Self::PowerCommand(_) => true,
+            Self::PowerQuery | Self::Identify | Self::EndSession => false,
+        }
+    }
+
+    /// Whether it may leave only while the lease on the node holds.
+    #[must_use]
+    pub const fn needs_lease(self) -> bool {
+        match self {
+            Self::PowerCommand(_) | Self::EndSession => true,
             Self::PowerQuery | Self::Identify => false,
         }
     }
@@ -63,6 +75,7 @@ impl fmt::Display for Work {
             Self::PowerQuery => f.write_str("power status"),
             Self::PowerCommand(action) => action.fmt(f),
             Self::Identify => f.write_str("identify"),
+            Self::EndSession => f.write_str("end session"),
         }
     }
 }
@@ -94,6 +107,8 @@ pub enum Answer {
     Power(PowerReading),
     /// To [`Work::PowerCommand`]: the BMC accepted it. Its effect is still to be read.
     Accepted,
+    /// To [`Work::EndSession`]: the BMC knows no such session (any more).
+    Ended,
     /// To [`Work::Identify`].
     Identity(Box<BmcIdentity>),
 }
@@ -269,6 +284,8 @@ pub struct Report {
     pub finished: Mono,
     /// How long the call took, if one was made.
     pub rtt: Option<Duration>,
+    /// The session that is open with the BMC after the call, if that is known.
+    pub session: Option<BmcSession>,
     /// What came of it.
     pub outcome: Result<Answer, Failure>,
 }

@@ -2,6 +2,8 @@
 
 use super::BoxFuture;
 use crate::driver::BmcTarget;
+use crate::node::intent::BmcSession;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ pub enum PowerReading {
 }
 
 /// A single power command on the wire, one BMC call each. Waiting for its effect is the caller's business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PowerAction {
     /// IPMI power up; Redfish `On`.
     On,
@@ -37,6 +39,17 @@ pub enum PowerAction {
     SoftReset,
     /// Diagnostic interrupt: IPMI pulse diagnostic; Redfish `Nmi`.
     Nmi,
+}
+
+impl PowerAction {
+    /// Whether saying it twice does what saying it once does. The others restart or interrupt the machine each time.
+    #[must_use]
+    pub const fn is_repeatable(self) -> bool {
+        match self {
+            Self::On | Self::Off | Self::SoftOff => true,
+            Self::Reset | Self::Cycle | Self::SoftReset | Self::Nmi => false,
+        }
+    }
 }
 
 impl fmt::Display for PowerAction {
@@ -156,6 +169,14 @@ pub enum BmcError {
         /// Why, with the values that are allowed.
         reason: Box<str>,
     },
+    /// The session that a command belongs to has ended; the command had no effect.
+    #[error("`{operation}` was not sent to BMC {bmc}: the session that it belongs to has ended")]
+    SessionOver {
+        /// Address and port.
+        bmc: Box<str>,
+        /// What was attempted.
+        operation: &'static str,
+    },
     /// The configuration names no such resource or host.
     #[error("BMC {bmc} cannot be used as configured: {reason}")]
     Misconfigured {
@@ -174,7 +195,8 @@ impl BmcError {
             Self::Silent { .. }
             | Self::Unreachable { .. }
             | Self::Busy { .. }
-            | Self::Garbled { .. } => ErrorClass::Transient,
+            | Self::Garbled { .. }
+            | Self::SessionOver { .. } => ErrorClass::Transient,
             Self::Refused { .. } | Self::Tls { .. } | Self::Misconfigured { .. } => {
                 ErrorClass::NeedsOperator
             }
@@ -194,11 +216,26 @@ pub trait Bmc: Send + Sync {
         budget: Duration,
     ) -> BoxFuture<'a, Result<PowerReading, BmcError>>;
 
-    /// Sends one power command and returns once the BMC accepted it.
+    /// Sends one power command in `session` and in no other, and returns once the BMC accepted it. Whoever ends that
+    /// session has fenced the command off. [`BmcSession::Unbound`] is for BMCs that are used without sessions.
+    ///
+    /// Ends with [`BmcError::SessionOver`] if the session is known to be over; then the command had no effect.
     fn power_action<'a>(
         &'a self,
         target: &'a BmcTarget,
         action: PowerAction,
+        session: &'a BmcSession,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<(), BmcError>>;
+
+    /// The session that is open with this BMC, if it is known. Asks nobody; a read opens one where there is none.
+    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>>;
+
+    /// Ends a session, whoever opened it, from a session of our own. `Ok` once the BMC knows no such session (any more).
+    fn end_session<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        session: &'a BmcSession,
         budget: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>>;
 

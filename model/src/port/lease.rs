@@ -1,12 +1,29 @@
 //! The lease port: asked right before a BMC write leaves. Implemented where the conductor's session lives.
 
 use crate::ids::{Epoch, NodeId};
+use crate::node::intent::BmcSession;
+use crate::port::bmc::PowerAction;
+
+/// What is about to leave for a BMC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving<'a> {
+    /// A power command in the session that was announced for it.
+    Command {
+        /// The command.
+        action: PowerAction,
+        /// The session.
+        session: &'a BmcSession,
+    },
+    /// The end of a session that a former holder's write may still use.
+    EndSession,
+}
 
 /// Tells whether this conductor may still write to a node's BMC.
 ///
 /// It must answer from what is known here and now, without waiting: the caller stands between its decision and the
-/// packet. `false` is always safe; `true` promises that the session is alive and that `epoch` is the node's tenure.
+/// packet. `false` is always safe; `true` promises that the conductor's session is alive, that
+/// `epoch` is the node's tenure, that this conductor holds the node's intent, and that a command is the announced one.
 pub trait LeaseCheck: Send + Sync {
-    /// Whether a write for `node` under `epoch` may leave now.
-    fn may_write(&self, node: NodeId, epoch: Epoch) -> bool;
+    /// Whether `leaving` may leave for `node` under `epoch` now.
+    fn may_write(&self, node: NodeId, epoch: Epoch, leaving: Leaving<'_>) -> bool;
 }

@@ -155,20 +155,20 @@ impl IpmiClient {
         self.call(target, job, budget).await.map(drop)
     }
 
-    /// Sends one power command in the session that [`Self::open_session`] named, and in no other: once somebody has
+    /// Sends one power command in the session with this BMC-side id, and in no other: once somebody has
     /// ended it, the command reaches nothing. This is the fence against a caller that wakes up late.
     ///
     /// # Errors
-    /// [`BmcError::Declined`] if this client knows that the session is over; [`BmcError::Silent`] if only the BMC
+    /// [`BmcError::SessionOver`] if this client knows that the session is over; [`BmcError::Silent`] if only the BMC
     /// knows; else see [`BmcError`].
     pub async fn power_action_in_session(
         &self,
         target: &Arc<IpmiTarget>,
         action: PowerAction,
-        session: SessionIds,
+        session: u32,
         budget: Duration,
     ) -> Result<(), BmcError> {
-        let job = Job::ControlIn(chassis_action(target, action)?, session.bmc);
+        let job = Job::ControlIn(chassis_action(target, action)?, session);
         self.call(target, job, budget).await.map(drop)
     }
 

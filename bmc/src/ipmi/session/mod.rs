@@ -223,8 +223,7 @@ impl Conversation {
         });
         let own = self.session_ids().map(|ids| ids.bmc);
         if job.bound_to().is_some_and(|id| own != Some(id)) {
-            let error = Refusal::new(&self.target, job)
-                .declined("the session that this command belongs to is over");
+            let error = Refusal::new(&self.target, job).session_over();
             return self.finish(Err(error));
         }
         match self.phase {

@@ -47,6 +47,13 @@ impl<'a> Refusal<'a> {
         }
     }
 
+    pub(crate) fn session_over(&self) -> BmcError {
+        BmcError::SessionOver {
+            bmc: self.bmc(),
+            operation: self.operation,
+        }
+    }
+
     pub(crate) fn unreachable(&self, reason: impl Display) -> BmcError {
         BmcError::Unreachable {
             bmc: self.bmc(),

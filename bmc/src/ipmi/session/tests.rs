@@ -589,7 +589,7 @@ fn a_command_bound_to_a_session_leaves_in_no_other() {
     world.bmc.sessions.clear();
     let on = Job::ControlIn(ControlAction::PowerUp, ids.bmc);
     assert!(matches!(world.run(on), Err(BmcError::Silent { .. })));
-    assert!(matches!(world.run(on), Err(BmcError::Declined { .. })));
+    assert!(matches!(world.run(on), Err(BmcError::SessionOver { .. })));
     assert_eq!((world.bmc.opened, world.bmc.power_on), (1, false));
 }
 

@@ -286,7 +286,7 @@ async fn a_command_bound_to_a_session_dies_with_it() {
     );
     for _ in 0..2 {
         let error = act(PowerAction::On).await.expect_err("fenced");
-        assert!(matches!(error, BmcError::Declined { .. }), "{error}");
+        assert!(matches!(error, BmcError::SessionOver { .. }), "{error}");
     }
     assert_eq!(bmc.state().resets, ["ForceOff"]);
     // Reads, and commands that belong to no session, go on with a new one.

@@ -12,12 +12,13 @@ use baton_model::ids::{
 };
 use baton_model::json::Json;
 use baton_model::node::edit::{NodeEdit, Refused};
-use baton_model::node::intent::{BmcSession, Intent, IntentKind};
+use baton_model::node::intent::{BmcSession, BmcWrite, Intent, IntentKind};
 use baton_model::node::power::{PowerCause, PowerRequest, PowerState};
 use baton_model::node::provision::{ProvisionState, Verb};
 use baton_model::node::record::{Fault, Interfaces, NodeRecord};
 use baton_model::object::allocation::Allocate;
 use baton_model::object::{Kind, Object, ObjectCommand};
+use baton_model::port::bmc::PowerAction;
 use baton_model::state::{ConductorRecord, ConductorStatus, OutboxEvent, Replied, Stored};
 use openraft::EntryPayload;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +42,7 @@ fn text(text: &str) -> Option<Box<str>> {
     Some(text.into())
 }
 
-fn intent(kind: IntentKind, session: Option<BmcSession>) -> Intent {
+fn intent(kind: IntentKind, write: Option<BmcWrite>) -> Intent {
     Intent {
         id: IntentId(4),
         kind,
@@ -51,7 +52,15 @@ fn intent(kind: IntentKind, session: Option<BmcSession>) -> Intent {
         since: AT,
         limit_s: 60,
         request: Some(RequestId("req-1".into())),
-        session,
+        write,
+    }
+}
+
+fn write() -> BmcWrite {
+    BmcWrite {
+        session: BmcSession::Ipmi(0x0200_1234),
+        action: PowerAction::SoftOff,
+        accepted: false,
     }
 }
 
@@ -64,12 +73,14 @@ fn intents() -> Vec<Intent> {
         verb: Verb::Provide,
     };
     vec![
-        intent(power, Some(BmcSession::Ipmi(0x0200_1234))),
+        intent(power, Some(write())),
         intent(
             provision,
-            Some(BmcSession::Redfish(
-                "/redfish/v1/SessionService/Sessions/1".into(),
-            )),
+            Some(BmcWrite {
+                session: BmcSession::Redfish("/redfish/v1/SessionService/Sessions/1".into()),
+                action: PowerAction::Off,
+                accepted: true,
+            }),
         ),
         intent(IntentKind::InjectNmi, None),
     ]
@@ -80,6 +91,7 @@ fn node() -> NodeRecord {
     node.serial = 17;
     node.revision = Revision(5);
     node.epoch = Epoch(2);
+    node.unfenced = Some(BmcSession::Unbound);
     node.acted = Some((ConductorId(3), Incarnation(8)));
     node.intent = intents().into_iter().next();
     node.pin = Some(ConductorId(1));
@@ -184,6 +196,12 @@ fn all_changes() -> Vec<NodeChange> {
         NodeChange::Properties(Json::EMPTY),
         NodeChange::ForgetInstance,
         NodeChange::ClaimIntent(IntentId(4)),
+        NodeChange::AnnounceWrite {
+            intent: IntentId(4),
+            write: write(),
+        },
+        NodeChange::WriteAccepted(IntentId(4)),
+        NodeChange::Fenced,
     ]);
     changes
 }

@@ -5,31 +5,39 @@
 //! Every question it asks carries a ticket, and an answer with another ticket is late and is dropped. Whatever must
 //! survive is proposed and used only after it was applied, so a core can be rebuilt from its record at any instant.
 
+mod end;
+mod fence;
+mod goal;
+mod interface;
 mod plan;
+mod proposed;
 mod request;
 mod sync;
+mod takeover;
 mod work;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
+use super::intent::BmcSession;
 use super::power::{PowerCause, PowerState};
-use super::provision::ProvisionState;
 use super::record::NodeRecord;
-use crate::command::{NodeChange, Refusal, Reply};
+use crate::command::NodeChange;
 use crate::env::Mono;
-use crate::ids::{Epoch, RequestId, Revision, Ticket, WallMs};
-use crate::port::bmc::{BmcError, PowerAction, PowerReading};
-use crate::port::cluster::ProposeError;
-use crate::port::node::{NodeAnswer, NodeError, NodeLive, NodeRequest};
+use crate::ids::{Revision, Ticket, WallMs};
+use crate::port::node::NodeLive;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use fence::COMMAND_LIMIT;
+pub use interface::{Asker, Context, Effect, Input, Knobs, Note, ReadError, Urgency};
 pub use plan::PowerDriver;
 pub use request::QUEUE_MAX;
 use request::Waiting;
 use work::Work;
+use write::Seen;
 
 /// After a proposal could not be made or a pool refused to take a read, how long to rest before the next try. Long
 /// enough not to hammer a cluster without a leader (an election takes about a second), short enough to go unnoticed.
@@ -43,221 +51,6 @@ pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// answers every job within its deadline, which is at most half of this.
 const READ_LOST_AFTER: Duration = Duration::from_secs(120);
 
-/// The options that the core obeys; see `[conductor]` in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Knobs {
-    /// `sync_power_state_interval`; `None` switches power sync off.
-    pub sync_interval: Option<Duration>,
-    /// `power_state_sync_max_retries`
-    pub sync_retries_max: u32,
-    /// `force_power_state_during_sync`
-    pub force: bool,
-    /// `power_failure_recovery_interval`; `None` switches recovery off.
-    pub recovery_interval: Option<Duration>,
-    /// `power_state_change_timeout`
-    pub change_timeout: Duration,
-    /// `soft_power_off_timeout`
-    pub soft_timeout: Duration,
-    /// `node_lock_wait`: how long a request waits for the lock before it gets Ironic's 409.
-    pub lock_wait: Duration,
-    /// `[nova]send_power_notifications` with a `[nova]` section present.
-    pub notify: bool,
-    /// `automated_clean`
-    pub automated_clean: bool,
-    /// `node_history`; gates the clearing of `last_error` by power sync, as in Ironic.
-    pub node_history: bool,
-    /// Delay of every call of the fake power interface (`[fake]power_delay`).
-    pub fake_delay: Duration,
-}
-
-impl Default for Knobs {
-    fn default() -> Self {
-        Self {
-            sync_interval: Some(Duration::from_secs(120)),
-            sync_retries_max: 3,
-            force: true,
-            recovery_interval: Some(Duration::from_secs(300)),
-            change_timeout: Duration::from_secs(60),
-            soft_timeout: Duration::from_secs(600),
-            lock_wait: Duration::from_secs(10),
-            notify: false,
-            automated_clean: true,
-            node_history: true,
-            fake_delay: Duration::ZERO,
-        }
-    }
-}
-
-/// What holds while one input is handled.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// Monotonic now.
-    pub now: Mono,
-    /// Wall now, for labels.
-    pub wall: WallMs,
-    /// Until when this conductor may act on the node. Past it nothing is sent to a BMC.
-    pub lease_until: Mono,
-    /// The options.
-    pub knobs: &'a Knobs,
-    /// The name of this conductor, for texts.
-    pub host: &'a str,
-}
-
-/// Who asked, so that the answer finds its way back. Chosen by the actor.
-pub type Asker = u64;
-
-/// What can happen to a node.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The timer fired, or somebody wants the schedule to be looked at.
-    Wake,
-    /// The record was changed by an applied entry.
-    Record(Arc<NodeRecord>),
-    /// The answer to [`Effect::Read`].
-    Read {
-        /// The question's ticket.
-        ticket: Ticket,
-        /// What the BMC said, or why it said nothing.
-        result: Result<PowerReading, ReadError>,
-        /// How long the BMC took.
-        rtt: Duration,
-    },
-    /// The answer to [`Effect::Act`].
-    Acted {
-        /// The command's ticket.
-        ticket: Ticket,
-        /// Whether the BMC took it.
-        result: Result<(), ReadError>,
-    },
-    /// The answer to [`Effect::Propose`]. The actor hands in the record as applied first.
-    Proposed {
-        /// The proposal's ticket.
-        ticket: Ticket,
-        /// What came of it.
-        result: Result<Reply, ProposeError>,
-    },
-    /// A request for work.
-    Request {
-        /// Who asked.
-        asker: Asker,
-        /// The API request's id.
-        id: RequestId,
-        /// What is wanted.
-        request: NodeRequest,
-    },
-}
-
-/// Why a question to a BMC got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadError {
-    /// The BMC, or the way to it, failed. The text is for `last_error`.
-    Bmc(BmcError),
-    /// The pool had no room; nothing was sent and nothing is known.
-    NoRoom,
-}
-
-/// What the actor is to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Read the power state.
-    Read {
-        /// Comes back with the answer.
-        ticket: Ticket,
-        /// How urgent it is.
-        urgency: Urgency,
-    },
-    /// Send one power command.
-    Act {
-        /// Comes back with the answer.
-        ticket: Ticket,
-        /// The command.
-        action: PowerAction,
-        /// The tenure under which it is valid.
-        epoch: Epoch,
-    },
-    /// Propose changes of the record.
-    Propose {
-        /// Comes back with the reply.
-        ticket: Ticket,
-        /// The tenure.
-        epoch: Epoch,
-        /// Refuse if the record moved on.
-        expect: Option<Revision>,
-        /// The changes.
-        changes: Vec<NodeChange>,
-    },
-    /// Answer a request.
-    Answer {
-        /// Who asked.
-        asker: Asker,
-        /// The answer.
-        answer: Result<NodeAnswer, NodeError>,
-    },
-    /// Be woken at this time, and forget any earlier wish. Emitted last.
-    WakeAt(Mono),
-    /// Forget what is remembered about the BMC: its address or credentials changed.
-    ForgetBmc,
-    /// Log this.
-    Note(Note),
-}
-
-/// How urgent a read is; the sync pool's priorities.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Urgency {
-    /// A user waits.
-    User,
-    /// A node is in fault.
-    Recovery,
-    /// The schedule.
-    Sync,
-}
-
-/// Something worth a line in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are the log line's fields")]
-pub enum Note {
-    ReadFailed {
-        attempt: u32,
-        attempts_max: u32,
-        error: Box<str>,
-    },
-    Forcing {
-        actual: PowerState,
-        recorded: PowerState,
-    },
-    Recorded {
-        actual: PowerState,
-        recorded: PowerState,
-    },
-    FirstState {
-        actual: PowerState,
-    },
-    Faulted {
-        reason: Box<str>,
-    },
-    Recovered {
-        actual: PowerState,
-    },
-    PowerDone {
-        target: PowerState,
-        purpose: &'static str,
-    },
-    PowerFailed {
-        error: Box<str>,
-    },
-    Moved {
-        from: ProvisionState,
-        to: ProvisionState,
-    },
-    TookOver {
-        purpose: &'static str,
-    },
-    LateAnswer {
-        ticket: Ticket,
-    },
-    LeaseLost,
-}
-
 /// What the core is doing.
 #[derive(Clone, Debug, Default)]
 enum Phase {
@@ -270,6 +63,8 @@ enum Phase {
         why: Why,
         asked: Mono,
     },
+    /// Reading before the intent of this request is opened, but not for longer than until then.
+    Looking { waiting: Waiting, until: Mono },
     /// A read disagreed; the second one is due.
     Confirming { seen: PowerState, at: Mono },
     /// Waiting for the log.
@@ -302,6 +97,8 @@ enum Then {
     Close { changes: Vec<NodeChange> },
     /// Carry on with the intent that a former owner left open.
     Resume,
+    /// Go on with the work: what it had to announce or to note is in the log.
+    Work(Box<Work>),
 }
 
 /// The core of one node at its owner.
@@ -318,6 +115,12 @@ pub struct NodeCore {
     confirmed: Option<(Mono, WallMs)>,
     rtt: Option<Duration>,
     bmc_error: Option<Box<str>>,
+    /// What the last answered read told.
+    seen: Option<Seen>,
+    /// A read that is under way although nothing waits for it; whatever comes next may use its answer.
+    asked: Option<Ticket>,
+    /// The session that this core has fenced off; see [`NodeRecord::unfenced`].
+    fenced: Option<BmcSession>,
 }
 
 impl NodeCore {
@@ -339,6 +142,9 @@ impl NodeCore {
             confirmed: None,
             rtt: None,
             bmc_error: None,
+            seen: None,
+            asked: None,
+            fenced: None,
         }
     }
 
@@ -364,8 +170,12 @@ impl NodeCore {
                 ticket,
                 result,
                 rtt,
-            } => self.on_read(context, ticket, result, rtt, &mut out),
+                session,
+            } => self.on_read(context, ticket, result, (rtt, session), &mut out),
             Input::Acted { ticket, result } => self.on_acted(context, ticket, result, &mut out),
+            Input::SessionEnded { ticket, result } => {
+                self.on_session_ended(context, ticket, result, &mut out);
+            }
             Input::Proposed { ticket, result } => {
                 self.on_proposed(context, ticket, result, &mut out)
             }
@@ -402,6 +212,7 @@ impl NodeCore {
                 why: Why::Recovery, ..
             } => Some("the BMC to answer again (power fault recovery)".into()),
             Phase::Reading { .. } => Some("the BMC's answer to a scheduled power read".into()),
+            Phase::Looking { .. } => Some("the BMC's answer to the first read of a request".into()),
             Phase::Confirming { .. } => Some("a second read, since the first disagreed".into()),
             Phase::Proposing { .. } => {
                 Some("a majority of the conductors to store a change".into())
@@ -479,6 +290,7 @@ impl NodeCore {
         if reconfigured {
             // A rotated password or a corrected address is tried at once, not after an interval (issue of D13's kin).
             out.push(Effect::ForgetBmc);
+            self.seen = None;
             self.bmc_error = None;
             if matches!(
                 self.phase,
@@ -498,134 +310,11 @@ impl NodeCore {
             };
         }
         if let Phase::Working(work) = &self.phase
-            && self.record.intent.as_ref().map(|intent| intent.id) != Some(work.intent)
+            && (self.record.intent.as_ref().map(|intent| intent.id) != Some(work.intent)
+                || self.record.epoch != old.epoch)
         {
-            // The lock was broken or taken: whatever this work still waits for is late.
-            self.hold(context);
-        }
-    }
-
-    // --- Proposed ---------------------------------------------------------------------------------
-
-    fn on_proposed(
-        &mut self,
-        context: Context<'_>,
-        ticket: Ticket,
-        result: Result<Reply, ProposeError>,
-        out: &mut Vec<Effect>,
-    ) {
-        let then = match std::mem::take(&mut self.phase) {
-            Phase::Proposing {
-                ticket: expected,
-                then,
-            } if expected == ticket => then,
-            other => {
-                self.phase = other;
-                out.push(Effect::Note(Note::LateAnswer { ticket }));
-                return;
-            }
-        };
-        self.phase = Phase::Idle;
-        match result {
-            Ok(Reply::Done { .. }) => self.on_applied(context, then, out),
-            Ok(Reply::Refused(refusal)) => self.on_refused(context, then, refusal, out),
-            Err(error) => self.on_no_log(context, then, &error, out),
-        }
-    }
-
-    fn on_applied(&mut self, context: Context<'_>, then: Then, out: &mut Vec<Effect>) {
-        match then {
-            Then::Rest => self.due = self.next_due(context),
-            Then::Start { asker, cause } => {
-                if let Some(asker) = asker {
-                    out.push(Effect::Answer {
-                        asker,
-                        answer: Ok(NodeAnswer::Accepted),
-                    });
-                }
-                self.start_work(context, cause, out);
-            }
-            Then::Answer { asker } => {
-                out.push(Effect::Answer {
-                    asker,
-                    answer: Ok(NodeAnswer::Accepted),
-                });
-            }
-            Then::Close { .. } => self.due = self.next_due(context),
-            Then::Resume => self.resume_work(context, out),
-        }
-    }
-
-    fn on_refused(
-        &mut self,
-        context: Context<'_>,
-        then: Then,
-        refusal: Refusal,
-        out: &mut Vec<Effect>,
-    ) {
-        let answer = |asker, error| Effect::Answer {
-            asker,
-            answer: Err(error),
-        };
-        if let Then::Start {
-            asker: Some(asker), ..
-        }
-        | Then::Answer { asker } = then
-        {
-            let error = match refusal {
-                Refusal::Rule(refused) => NodeError::Refused(refused),
-                Refusal::NoSuchNode => {
-                    NodeError::Refused(super::edit::Refused::no_such_node(self.record.id))
-                }
-                Refusal::Locked { host } => {
-                    NodeError::Refused(super::edit::Refused::locked(self.record.id, &host))
-                }
-                Refusal::Moved { .. } => NodeError::Unavailable {
-                    reason: "the node was changed at the same moment".into(),
-                    retry_after_s: 1,
-                },
-                Refusal::Fenced { .. } | Refusal::SessionOver | Refusal::HostTaken => {
-                    NodeError::NotOwner(None)
-                }
-            };
-            out.push(answer(asker, error));
-        }
-        // The record that caused the refusal arrives (or has arrived) by itself; look again soon.
-        self.hold(context);
-    }
-
-    fn on_no_log(
-        &mut self,
-        context: Context<'_>,
-        then: Then,
-        error: &ProposeError,
-        out: &mut Vec<Effect>,
-    ) {
-        match then {
-            Then::Start {
-                asker: Some(asker), ..
-            }
-            | Then::Answer { asker } => {
-                let reason = error.to_string().into();
-                let error = NodeError::Unavailable {
-                    reason,
-                    retry_after_s: 1,
-                };
-                out.push(Effect::Answer {
-                    asker,
-                    answer: Err(error),
-                });
-                self.hold(context);
-            }
-            // The outcome of finished work must reach the log; nothing else happens to the node meanwhile.
-            Then::Close { changes } => {
-                self.phase = Phase::Working(Box::new(Work::unclosed(
-                    self.record.intent.as_ref().map(|intent| intent.id),
-                    changes,
-                    context.now + RETRY_AFTER,
-                )));
-            }
-            Then::Start { asker: None, .. } | Then::Rest | Then::Resume => self.hold(context),
+            // The lock was broken or taken: whatever this work still waits for is late. Nothing has to settle first.
+            self.phase = Phase::Idle;
         }
     }
 
@@ -645,10 +334,17 @@ impl NodeCore {
                 self.phase = Phase::Idle;
             }
             Phase::Confirming { .. } if !self.queue.is_empty() => self.phase = Phase::Idle,
+            Phase::Looking { until, .. } if *until <= context.now => {
+                self.end_of_look(context, out);
+                return;
+            }
             Phase::Reading { asked, .. } if context.now.since(*asked) >= READ_LOST_AFTER => {
                 self.phase = Phase::Idle;
             }
-            Phase::Confirming { .. } | Phase::Reading { .. } | Phase::Proposing { .. } => return,
+            Phase::Looking { .. }
+            | Phase::Confirming { .. }
+            | Phase::Reading { .. }
+            | Phase::Proposing { .. } => return,
             Phase::Working(_) => {
                 self.drive_work(context, out);
                 return;
@@ -674,7 +370,7 @@ impl NodeCore {
         let phase = match &self.phase {
             Phase::Idle if self.is_held(context.now) => self.hold_until,
             Phase::Idle => self.due,
-            Phase::Confirming { at, .. } => *at,
+            Phase::Confirming { at, .. } | Phase::Looking { until: at, .. } => *at,
             // The answer wakes the core; the timer only guards against an answer that never comes.
             Phase::Reading { .. } | Phase::Proposing { .. } => {
                 context.now + Duration::from_secs(600)

@@ -1,15 +1,15 @@
 //! Requests of users: checked, queued while the lock is held, opened as intents.
 
-use super::plan::{self, PowerDriver};
-use super::work::Goal;
-use super::{Asker, Context, Effect, NodeCore, Phase, Then};
+use super::goal::Goal;
+use super::plan::{self, PowerDriver, Step};
+use super::{Asker, Context, Effect, NodeCore, Phase, Then, Urgency};
 use crate::apply::illegal;
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId};
 use crate::node::edit::Refused;
-use crate::node::intent::{Intent, IntentKind};
-use crate::node::power::{PowerCause, PowerRequest};
+use crate::node::intent::{BmcWrite, Intent, IntentKind};
+use crate::node::power::{PowerCause, PowerRequest, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
 use crate::port::node::{NodeAnswer, NodeRequest};
@@ -22,6 +22,10 @@ pub const QUEUE_MAX: usize = 32;
 /// How long a provision worker may take before its owner fails it. Ironic has no such bound (D3: stuck for ever); its
 /// own callback timeouts are 30 minutes.
 const PROVISION_LIMIT: Duration = Duration::from_secs(1800);
+
+/// How long a power request waits for a first read before its intent is opened without what that read would tell. On a
+/// management network a BMC answers within a few milliseconds; one that does not must not keep the caller waiting.
+const LOOK_FIRST: Duration = Duration::from_millis(100);
 
 /// A request that waits for the lock.
 #[derive(Clone, Debug)]
@@ -76,9 +80,17 @@ impl NodeCore {
                         request,
                         until,
                     });
-                    // A scheduled read yields to a user: its answer will be late and dropped.
-                    if matches!(self.phase, Phase::Reading { .. } | Phase::Confirming { .. }) {
-                        self.phase = Phase::Idle;
+                    // A scheduled read yields to a user: its answer only refreshes what is known.
+                    match self.phase {
+                        Phase::Reading { ticket, .. } => {
+                            self.asked = Some(ticket);
+                            self.phase = Phase::Idle;
+                        }
+                        Phase::Confirming { .. } => self.phase = Phase::Idle,
+                        Phase::Idle
+                        | Phase::Looking { .. }
+                        | Phase::Proposing { .. }
+                        | Phase::Working(_) => {}
                     }
                 }
             }
@@ -112,6 +124,15 @@ impl NodeCore {
                 });
                 continue;
             }
+            if self.looks_first(context, &waiting) {
+                let ticket = self.ticket();
+                let urgency = Urgency::User;
+                out.push(Effect::Read { ticket, urgency });
+                self.asked = Some(ticket);
+                let until = context.now + LOOK_FIRST;
+                self.phase = Phase::Looking { waiting, until };
+                return true;
+            }
             self.open(context, waiting, out);
             if !matches!(self.phase, Phase::Idle) {
                 return true;
@@ -120,7 +141,60 @@ impl NodeCore {
         false
     }
 
-    fn open(&mut self, context: Context<'_>, waiting: Waiting, out: &mut Vec<Effect>) {
+    /// The first read was answered or takes too long: open the intent with what is known.
+    pub(super) fn end_of_look(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
+        let Phase::Looking { waiting, .. } = std::mem::take(&mut self.phase) else {
+            return;
+        };
+        if self.record.intent.is_some() {
+            // Somebody else's work is open now; wait for the lock like everybody.
+            self.queue.push_front(waiting);
+            return;
+        }
+        match check(&self.record, &waiting.request) {
+            Ok(()) => self.open(context, waiting, out),
+            Err(refused) => out.push(Effect::Answer {
+                asker: waiting.asker,
+                answer: Err(refused.into()),
+            }),
+        }
+    }
+
+    /// A power request needs a read before its first command, and a session that the intent's entry names. Reading
+    /// before the entry is proposed gets both at the cost of the read alone.
+    fn looks_first(&self, context: Context<'_>, waiting: &Waiting) -> bool {
+        let needs_session = matches!(
+            waiting.request,
+            NodeRequest::Power { .. } | NodeRequest::InjectNmi
+        );
+        needs_session && self.has_bmc() && self.fresh_reading(context.now).is_none()
+    }
+
+    /// The first write of a power request, as far as it is known before its intent is opened.
+    pub(super) fn first_write(
+        &self,
+        context: Context<'_>,
+        request: PowerRequest,
+        timeout: Option<Duration>,
+    ) -> Option<BmcWrite> {
+        let reading = self.fresh_reading(context.now)?;
+        let session = self.fresh_session(context.now)?;
+        let seen = PowerState::from_reading(reading);
+        if self.must_fence() || (!request.is_reboot() && seen == Some(request.target())) {
+            return None;
+        }
+        let steps = plan::plan(&self.record, request, timeout, seen, context.knobs).ok()?;
+        match steps.front()? {
+            Step::Act(action) => Some(BmcWrite {
+                session,
+                action: *action,
+                accepted: false,
+            }),
+            Step::Await { .. } | Step::Settle(_) => None,
+        }
+    }
+
+    pub(super) fn open(&mut self, context: Context<'_>, waiting: Waiting, out: &mut Vec<Effect>) {
         let Waiting {
             asker, id, request, ..
         } = waiting;
@@ -130,8 +204,9 @@ impl NodeCore {
                 let timeout = timeout_s.map(|s| Duration::from_secs(u64::from(s)));
                 let kind = IntentKind::Power { request, timeout_s };
                 let limit = plan::limit(request, timeout, knobs);
+                let write = self.first_write(context, request, timeout);
                 let changes = vec![
-                    self.intent(context, kind, limit, Some(id)),
+                    self.intent(context, kind, limit, Some(id), write),
                     NodeChange::TargetPower(Some(request.target())),
                     NodeChange::LastError(None),
                 ];
@@ -143,7 +218,8 @@ impl NodeCore {
             }
             NodeRequest::InjectNmi => {
                 let kind = IntentKind::InjectNmi;
-                let changes = vec![self.intent(context, kind, knobs.change_timeout, Some(id))];
+                let changes =
+                    vec![self.intent(context, kind, knobs.change_timeout, Some(id), None)];
                 let then = Then::Start {
                     asker: Some(asker),
                     cause: PowerCause::User,
@@ -154,7 +230,7 @@ impl NodeCore {
                 let mut changes = Vec::new();
                 let then = if Goal::of(&self.record, verb).is_some() {
                     let kind = IntentKind::Provision { verb };
-                    changes.push(self.intent(context, kind, PROVISION_LIMIT, Some(id)));
+                    changes.push(self.intent(context, kind, PROVISION_LIMIT, Some(id), None));
                     changes.push(NodeChange::LastError(None));
                     Then::Start {
                         asker: Some(asker),
@@ -181,13 +257,14 @@ impl NodeCore {
         kind: IntentKind,
         limit: Duration,
         request: Option<RequestId>,
+        write: Option<BmcWrite>,
     ) -> NodeChange {
         NodeChange::OpenIntent(Box::new(Intent {
             kind,
             since: context.wall,
             limit_s: u32::try_from(limit.as_secs()).unwrap_or(u32::MAX),
             request,
-            session: None,
+            write,
             // Filled in by `apply`.
             id: IntentId(0),
             holder: ConductorId(0),

@@ -1,11 +1,12 @@
 //! Power sync, fault and recovery: conductor.md §2 and §3, without its defects.
 
 use super::plan::PowerDriver;
+use super::write::Seen;
 use super::{CONFIRM_AFTER, Context, Effect, NodeCore, Note, Phase, ReadError, Then, Urgency, Why};
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::Ticket;
-use crate::node::intent::IntentKind;
+use crate::node::intent::{BmcSession, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest, PowerState, show};
 use crate::node::provision::{Takeover, Verb};
 use crate::node::record::{Fault, NodeRecord};
@@ -83,9 +84,13 @@ impl NodeCore {
         context: Context<'_>,
         ticket: Ticket,
         result: Result<PowerReading, ReadError>,
-        rtt: Duration,
+        (rtt, session): (Duration, Option<BmcSession>),
         out: &mut Vec<Effect>,
     ) {
+        let asked = self.asked == Some(ticket);
+        if asked {
+            self.asked = None;
+        }
         let why = match &self.phase {
             Phase::Reading {
                 ticket: expected,
@@ -93,11 +98,20 @@ impl NodeCore {
                 ..
             } if *expected == ticket => *why,
             Phase::Working(work) if work.waits_for(ticket) => {
-                self.note_answer(&result, rtt);
+                self.note_answer(context, &result, rtt, session);
                 self.on_work_read(context, result, out);
                 return;
             }
+            // Asked before its intent was opened, or for a schedule that gave way: it tells the state and the session.
+            Phase::Idle | Phase::Looking { .. } | Phase::Proposing { .. } if asked => {
+                self.note_answer(context, &result, rtt, session);
+                if let Phase::Looking { until, .. } = &mut self.phase {
+                    *until = context.now;
+                }
+                return;
+            }
             Phase::Idle
+            | Phase::Looking { .. }
             | Phase::Reading { .. }
             | Phase::Confirming { .. }
             | Phase::Proposing { .. }
@@ -107,7 +121,7 @@ impl NodeCore {
             }
         };
         self.phase = Phase::Idle;
-        self.note_answer(&result, rtt);
+        self.note_answer(context, &result, rtt, session);
         match result {
             Err(ReadError::NoRoom) => self.hold(context),
             Err(ReadError::Bmc(error)) => self.read_failed(context, why, &error.to_string(), out),
@@ -130,10 +144,21 @@ impl NodeCore {
         }
     }
 
-    fn note_answer(&mut self, result: &Result<PowerReading, ReadError>, rtt: Duration) {
+    fn note_answer(
+        &mut self,
+        context: Context<'_>,
+        result: &Result<PowerReading, ReadError>,
+        rtt: Duration,
+        session: Option<BmcSession>,
+    ) {
         match result {
-            Ok(_) => {
+            Ok(reading) => {
                 self.rtt = Some(rtt);
+                self.seen = Some(Seen {
+                    at: context.now,
+                    reading: Some(*reading),
+                    session,
+                });
                 self.bmc_error = None;
             }
             Err(ReadError::Bmc(error)) => self.bmc_error = Some(error.to_string().into()),
@@ -214,8 +239,9 @@ impl NodeCore {
                 timeout_s: None,
             };
             let limit = super::plan::limit(request, None, context.knobs);
+            let write = self.first_write(context, request, None);
             let changes = vec![
-                self.intent(context, kind, limit, None),
+                self.intent(context, kind, limit, None, write),
                 NodeChange::TargetPower(Some(recorded)),
                 NodeChange::SyncFailures(failures),
             ];

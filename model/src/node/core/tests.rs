@@ -1,16 +1,23 @@
 //! The core against the real `apply` and a scripted BMC, on a clock that the test moves.
 
+mod fencing;
+
 use super::*;
 use crate::apply::apply;
 use crate::command::{
-    ActOnNode, Command, ConductorUp, EditNode, Fence, Proposal, ProposalId, Session,
+    ActOnNode, BreakLock, Command, ConductorUp, EditNode, Fence, Proposal, ProposalId, Session,
 };
+use crate::command::{Refusal, Reply};
+use crate::ids::RequestId;
 use crate::ids::{ConductorId, Incarnation, LogIndex, NodeId};
 use crate::node::edit::NodeEdit;
 use crate::node::power::PowerRequest;
+use crate::node::provision::ProvisionState;
 use crate::node::provision::Verb;
 use crate::node::record::Fault;
-use crate::port::bmc::PowerAction;
+use crate::port::bmc::{BmcError, PowerAction, PowerReading};
+use crate::port::cluster::ProposeError;
+use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
 use crate::state::ClusterState;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -43,6 +50,29 @@ struct World {
     reads: u32,
     answers: Vec<(Asker, Result<NodeAnswer, NodeError>)>,
     log_down: bool,
+    /// The session that the BMC's client has; a later one after it ended.
+    session: BmcSession,
+    /// The sessions that were ended, and what the BMC says to the next end.
+    ended: Vec<BmcSession>,
+    ends: Result<(), ReadError>,
+    /// What becomes of the next command.
+    takes: VecDeque<Result<(), ReadError>>,
+    notes: Vec<Note>,
+}
+
+fn declined() -> ReadError {
+    ReadError::Bmc(BmcError::Declined {
+        bmc: "192.0.2.1:623".into(),
+        operation: "close session",
+        reason: "insufficient privilege level".into(),
+    })
+}
+
+fn over() -> ReadError {
+    ReadError::Bmc(BmcError::SessionOver {
+        bmc: "192.0.2.1:623".into(),
+        operation: "power off",
+    })
 }
 
 fn dead() -> Result<PowerReading, ReadError> {
@@ -89,6 +119,11 @@ impl World {
             reads: 0,
             answers: Vec::new(),
             log_down: false,
+            session: BmcSession::Ipmi(1),
+            ended: Vec::new(),
+            ends: Ok(()),
+            takes: VecDeque::new(),
+            notes: Vec::new(),
         };
         for (session, host) in [(ME, "one"), (OTHER, "two")] {
             world.commit(Command::ConductorUp(ConductorUp {
@@ -154,6 +189,19 @@ impl World {
         self.tell_record();
     }
 
+    /// An administrator breaks the lock, if there is one.
+    fn break_lock(&mut self) {
+        if let Some(intent) = self.record().intent.as_ref().map(|intent| intent.id) {
+            let reason = "it hung".into();
+            self.commit(Command::LockBreak(BreakLock {
+                node: NODE,
+                intent,
+                reason,
+            }));
+            self.tell_record();
+        }
+    }
+
     fn tell_record(&mut self) {
         let record = self.state.node(NODE).expect("the node exists").clone();
         self.step(Input::Record(record));
@@ -199,11 +247,13 @@ impl World {
                             ticket,
                             result,
                             rtt: Duration::ZERO,
+                            session: Some(self.session.clone()),
                         });
                     }
                     Effect::Act {
                         ticket,
                         action,
+                        session,
                         epoch,
                     } => {
                         let intent = self
@@ -213,8 +263,16 @@ impl World {
                             .expect("a write needs an open intent");
                         assert_eq!(intent.epoch, epoch, "a write of a former tenure");
                         assert!(self.now < self.lease_until, "a write without a lease");
+                        let write = intent.write.as_ref().expect("a write is announced");
+                        assert_eq!((write.action, &write.session), (action, &session));
+                        assert_eq!(
+                            self.record().unfenced,
+                            None,
+                            "a former holder is not fenced"
+                        );
+                        let result = self.takes.pop_front().unwrap_or(Ok(()));
                         self.acted.push(action);
-                        if self.obeys {
+                        if self.obeys && result.is_ok() {
                             let to = match action {
                                 PowerAction::On => PowerReading::On,
                                 PowerAction::Off | PowerAction::SoftOff => PowerReading::Off,
@@ -222,10 +280,24 @@ impl World {
                             };
                             self.pending = Some((self.now + Duration::from_millis(300), to));
                         }
-                        inputs.push_back(Input::Acted {
-                            ticket,
-                            result: Ok(()),
-                        });
+                        inputs.push_back(Input::Acted { ticket, result });
+                    }
+                    Effect::EndSession {
+                        ticket,
+                        session,
+                        epoch,
+                    } => {
+                        assert_eq!(self.record().epoch, epoch);
+                        assert!(self.now < self.lease_until, "an end without a lease");
+                        let result = self.ends.clone();
+                        if result.is_ok() {
+                            if session == self.session {
+                                let next = self.ended.len() as u32 + 100;
+                                self.session = BmcSession::Ipmi(next);
+                            }
+                            self.ended.push(session);
+                        }
+                        inputs.push_back(Input::SessionEnded { ticket, result });
                     }
                     Effect::Propose {
                         ticket,
@@ -254,7 +326,8 @@ impl World {
                     }
                     Effect::Answer { asker, answer } => self.answers.push((asker, answer)),
                     Effect::WakeAt(at) => self.wake = at,
-                    Effect::ForgetBmc | Effect::Note(_) => {}
+                    Effect::Note(note) => self.notes.push(note),
+                    Effect::ForgetBmc => {}
                 }
             }
         }
@@ -530,31 +603,10 @@ fn a_new_owner_resumes_what_is_idempotent() {
     assert_eq!(world.acted, vec![PowerAction::Off, PowerAction::Off]);
     assert_eq!(world.record().power_state, Some(PowerState::Off));
     assert!(!world.record().is_locked());
-    assert_eq!(
-        world.record().epoch,
-        tenure,
-        "same conductor, same life: same tenure"
+    assert!(
+        world.record().epoch > tenure,
+        "what a former actor has queued is void, even of this very conductor"
     );
-}
-
-#[test]
-fn a_new_owner_finishes_an_interrupted_reboot_or_says_that_nobody_knows() {
-    for (found, acted, fails) in [
-        (PowerReading::Off, vec![PowerAction::On], false),
-        (PowerReading::On, vec![], true),
-    ] {
-        let mut world = World::new(|_| {});
-        world.obeys = false;
-        world.power(1, PowerRequest::Reboot);
-        world.acted.clear();
-        world.obeys = true;
-        world.bmc = Ok(found);
-        world.rebuild();
-        world.advance(Duration::from_secs(2));
-        assert_eq!(world.acted, acted);
-        assert_eq!(world.record().last_error.is_some(), fails);
-        assert!(!world.record().is_locked());
-    }
 }
 
 #[test]
@@ -676,6 +728,10 @@ enum Event {
     Log(bool),
     Lease(bool),
     Crash,
+    Break,
+    Session(u32),
+    Ends(u8),
+    Takes(u8),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -687,6 +743,10 @@ fn event() -> impl Strategy<Value = Event> {
         any::<bool>().prop_map(Event::Log),
         any::<bool>().prop_map(Event::Lease),
         Just(Event::Crash),
+        Just(Event::Break),
+        (1u32..5).prop_map(Event::Session),
+        (0u8..4).prop_map(Event::Ends),
+        (0u8..4).prop_map(Event::Takes),
     ]
 }
 
@@ -717,6 +777,20 @@ proptest! {
                 Event::Log(up) => world.log_down = !up,
                 Event::Lease(held) => world.lease_until = if held { Mono(u64::MAX) } else { world.now },
                 Event::Crash => world.rebuild(),
+                Event::Break => world.break_lock(),
+                Event::Session(id) => world.session = BmcSession::Ipmi(id),
+                Event::Ends(kind) => world.ends = match kind {
+                    0 => Err(declined()),
+                    1 => Err(ReadError::NoRoom),
+                    2 => dead().map(drop),
+                    _ => Ok(()),
+                },
+                Event::Takes(kind) => world.takes.push_back(match kind {
+                    0 => Err(declined()),
+                    1 => Err(over()),
+                    2 => dead().map(drop),
+                    _ => Ok(()),
+                }),
             }
         }
         world.log_down = false;

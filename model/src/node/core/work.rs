@@ -1,16 +1,14 @@
 //! Work: what is done for an open intent, step by step, until the entry that closes it.
 
+use super::fence::Fencing;
+use super::goal::{Goal, goal_in};
 use super::plan::{self, PowerDriver, Step};
-use super::{Context, Effect, NodeCore, Note, Phase, RETRY_AFTER, ReadError, Then, Urgency};
-use crate::apply::illegal;
+use super::{Context, Effect, NodeCore, Phase, RETRY_AFTER, ReadError, Then, Urgency};
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::{IntentId, Ticket};
-use crate::node::edit::Refused;
 use crate::node::intent::IntentKind;
 use crate::node::power::{PowerCause, PowerRequest, PowerState};
-use crate::node::provision::{ProvisionState, Takeover, Verb};
-use crate::node::record::NodeRecord;
 use crate::port::bmc::{ErrorClass, PowerAction, PowerReading};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,97 +20,23 @@ const POLL_FIRST: Duration = Duration::from_millis(20);
 /// The longest time between two polls.
 const POLL_MAX: Duration = Duration::from_secs(2);
 
-/// What the work is to achieve.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Goal {
-    /// A power request.
-    Power {
-        request: PowerRequest,
-        timeout: Option<Duration>,
-    },
-    /// A reboot that a former owner began: read first, then finish it or say that nobody knows.
-    InterruptedReboot,
-    /// A diagnostic interrupt.
-    Nmi,
-    /// `enroll` to `manageable`: the BMC answers.
-    Verify,
-    /// `adopting` to `active`.
-    Adopt,
-    /// `inspecting` to `manageable`.
-    Inspect,
-    /// `cleaning` to `available`.
-    Clean,
-    /// `deleting` to `available`.
-    TearDown,
-    /// `deploying` to `active`.
-    Deploy,
-}
-
-impl Goal {
-    /// The work behind a verb; `None` when the move is all there is to it.
-    pub(super) fn of(node: &NodeRecord, verb: Verb) -> Option<Self> {
-        match verb {
-            Verb::Manage => {
-                (node.provision_state == ProvisionState::Enroll).then_some(Self::Verify)
-            }
-            Verb::Adopt => Some(Self::Adopt),
-            Verb::Inspect => Some(Self::Inspect),
-            Verb::Provide => Some(Self::Clean),
-            Verb::Delete => Some(Self::TearDown),
-            Verb::Deploy | Verb::Rebuild => Some(Self::Deploy),
-            Verb::Clean
-            | Verb::Abort
-            | Verb::Rescue
-            | Verb::Unrescue
-            | Verb::Service
-            | Verb::Unhold
-            | Verb::Done
-            | Verb::Fail
-            | Verb::Wait
-            | Verb::Resume
-            | Verb::Hold => None,
-        }
-    }
-
-    /// Whether the node's interfaces can do what the verb needs.
-    pub(super) fn check(node: &NodeRecord, verb: Verb) -> Result<(), Refused> {
-        let unsupported = |what: &str| {
-            let text = format!(
-                "Driver {} does not support {what} (disabled or not implemented).",
-                node.driver
-            );
-            Err(Refused::new(400, text))
-        };
-        match verb {
-            Verb::Manage | Verb::Provide | Verb::Adopt | Verb::Delete => Ok(()),
-            Verb::Inspect if &*node.interfaces.inspect == "fake" => Ok(()),
-            Verb::Deploy | Verb::Rebuild if &*node.interfaces.deploy == "fake" => Ok(()),
-            Verb::Inspect => unsupported("inspect"),
-            Verb::Deploy | Verb::Rebuild => unsupported("deploy"),
-            Verb::Clean => unsupported("clean"),
-            Verb::Rescue => unsupported("rescue"),
-            Verb::Unrescue => unsupported("unrescue"),
-            Verb::Service => unsupported("service"),
-            Verb::Abort => unsupported("abort"),
-            Verb::Unhold => unsupported("unhold"),
-            Verb::Done | Verb::Fail | Verb::Wait | Verb::Resume | Verb::Hold => {
-                Err(illegal(node, verb))
-            }
-        }
-    }
-}
-
 /// Where the work stands.
 #[derive(Clone, Debug)]
-enum Doing {
+pub(super) enum Doing {
+    /// Ending the session that a former holder's write may still use.
+    Fencing(Fencing),
     /// Reading before anything is changed.
     Reading(Ticket),
     /// The same, but the pool had no room; again at this time.
     ReadAt(Mono),
+    /// Reading in order to have a session for a command.
+    Warming { ticket: Ticket, action: PowerAction },
     /// A command is on its way.
     Acting { ticket: Ticket, action: PowerAction },
     /// The same, but it could not leave yet; again at this time.
     ActAt { at: Mono, action: PowerAction },
+    /// The BMC took a command that must not be repeated, and that is being noted.
+    Accepted,
     /// Polling for a state.
     Polling {
         state: PowerState,
@@ -127,7 +51,7 @@ enum Doing {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Poll {
+pub(super) enum Poll {
     At(Mono),
     Asked(Ticket),
 }
@@ -136,29 +60,69 @@ enum Poll {
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     pub(super) intent: IntentId,
-    goal: Goal,
-    cause: PowerCause,
-    steps: VecDeque<Step>,
-    deadline: Mono,
-    doing: Doing,
+    pub(super) goal: Goal,
+    pub(super) cause: PowerCause,
+    pub(super) steps: VecDeque<Step>,
+    pub(super) deadline: Mono,
+    pub(super) doing: Doing,
+    /// How often it had to look for a session.
+    pub(super) sessions: u8,
+    /// A command that the BMC did not answer has been repeated.
+    pub(super) repeated: bool,
 }
 
 impl Work {
+    pub(super) const fn new(
+        intent: IntentId,
+        goal: Goal,
+        cause: PowerCause,
+        deadline: Mono,
+    ) -> Self {
+        Self {
+            intent,
+            goal,
+            cause,
+            steps: VecDeque::new(),
+            deadline,
+            doing: Doing::ReadAt(Mono(0)),
+            sessions: 0,
+            repeated: false,
+        }
+    }
+
+    /// What had to be stored could not be; it is tried again at this time.
+    pub(super) fn try_again_at(&mut self, later: Mono) {
+        match &mut self.doing {
+            Doing::ActAt { at, .. } => *at = later,
+            // A note that is lost costs a later takeover some certainty, and nothing else.
+            Doing::Accepted => self.doing = Doing::Settling(later),
+            Doing::Fencing(_)
+            | Doing::Reading(_)
+            | Doing::ReadAt(_)
+            | Doing::Warming { .. }
+            | Doing::Acting { .. }
+            | Doing::Polling { .. }
+            | Doing::Settling(_)
+            | Doing::Closing { .. } => {}
+        }
+    }
+
     /// Work that is done but for the entry that says so.
     pub(super) fn unclosed(intent: Option<IntentId>, changes: Vec<NodeChange>, at: Mono) -> Self {
+        let (goal, cause) = (Goal::Verify, PowerCause::Step);
+        let work = Self::new(intent.unwrap_or_default(), goal, cause, Mono(u64::MAX));
         Self {
-            intent: intent.unwrap_or_default(),
-            goal: Goal::Verify,
-            cause: PowerCause::Step,
-            steps: VecDeque::new(),
-            deadline: Mono(u64::MAX),
             doing: Doing::Closing { at, changes },
+            ..work
         }
     }
 
     pub(super) fn waits_for(&self, ticket: Ticket) -> bool {
         match &self.doing {
             Doing::Reading(expected)
+            | Doing::Warming {
+                ticket: expected, ..
+            }
             | Doing::Acting {
                 ticket: expected, ..
             }
@@ -166,8 +130,10 @@ impl Work {
                 next: Poll::Asked(expected),
                 ..
             } => *expected == ticket,
-            Doing::ReadAt(_)
+            Doing::Fencing(_)
+            | Doing::ReadAt(_)
             | Doing::ActAt { .. }
+            | Doing::Accepted
             | Doing::Polling { .. }
             | Doing::Settling(_)
             | Doing::Closing { .. } => false,
@@ -176,8 +142,18 @@ impl Work {
 
     pub(super) const fn waiting_for(&self) -> &'static str {
         match &self.doing {
-            Doing::Reading(_) | Doing::ReadAt(_) => "the BMC's answer to a power read",
-            Doing::Acting { .. } | Doing::ActAt { .. } => "the BMC to accept a power command",
+            Doing::Fencing(Fencing::Asked { .. } | Fencing::Again { .. }) => {
+                "the BMC to end the session of the conductor that had the node before"
+            }
+            Doing::Fencing(Fencing::Waiting { .. }) => {
+                "a command of the conductor that had the node before to be too old to have an effect"
+            }
+            Doing::Reading(_) | Doing::ReadAt(_) | Doing::Warming { .. } => {
+                "the BMC's answer to a power read"
+            }
+            Doing::Acting { .. } | Doing::ActAt { .. } | Doing::Accepted => {
+                "the BMC to accept a power command"
+            }
             Doing::Polling {
                 state: PowerState::On,
                 ..
@@ -190,7 +166,13 @@ impl Work {
 
     pub(super) fn wake_at(&self, now: Mono) -> Mono {
         let at = match &self.doing {
-            Doing::Reading(_) | Doing::Acting { .. } => self.deadline,
+            Doing::Fencing(Fencing::Asked { until: at, .. } | Fencing::Waiting { until: at }) => {
+                *at
+            }
+            Doing::Fencing(Fencing::Again { at, until }) => (*at).min(*until),
+            Doing::Reading(_) | Doing::Warming { .. } | Doing::Acting { .. } | Doing::Accepted => {
+                self.deadline
+            }
             Doing::ReadAt(at)
             | Doing::ActAt { at, .. }
             | Doing::Settling(at)
@@ -239,7 +221,7 @@ impl NodeCore {
         self.begin(context, goal, cause, out);
     }
 
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         context: Context<'_>,
         goal: Goal,
@@ -249,22 +231,19 @@ impl NodeCore {
         let Some(intent) = &self.record.intent else {
             return;
         };
-        let work = Work {
-            intent: intent.id,
-            goal,
-            cause,
-            steps: VecDeque::new(),
-            deadline: context.now + Duration::from_secs(u64::from(intent.limit_s)),
-            doing: Doing::ReadAt(context.now),
-        };
-        self.phase = Phase::Working(Box::new(work));
+        let deadline = context.now + Duration::from_secs(u64::from(intent.limit_s));
+        self.phase = Phase::Working(Box::new(Work::new(intent.id, goal, cause, deadline)));
+        if self.must_fence() {
+            self.begin_to_fence(context, out);
+            return;
+        }
         let driver = PowerDriver::of(&self.record);
         let has_bmc = matches!(driver, PowerDriver::Ipmi | PowerDriver::Redfish);
         match goal {
             Goal::Power { request, .. } => {
                 let blind = request == PowerRequest::Reboot && self.record.disable_power_off;
                 if has_bmc && !blind {
-                    self.ask(Urgency::User, out);
+                    self.first_read(context, goal, out);
                 } else {
                     self.make_plan(context, None, out);
                 }
@@ -276,20 +255,34 @@ impl NodeCore {
                 );
                 self.fail(&error, out);
             }
-            Goal::InterruptedReboot | Goal::Verify | Goal::TearDown if has_bmc => {
+            Goal::InterruptedReboot { .. } | Goal::Verify | Goal::TearDown if has_bmc => {
                 self.ask(Urgency::User, out)
             }
             Goal::Nmi => {
                 self.push_steps([Step::Act(PowerAction::Nmi)]);
                 self.advance(context, out);
             }
-            Goal::InterruptedReboot
+            Goal::InterruptedReboot { .. }
             | Goal::Verify
             | Goal::Adopt
             | Goal::Inspect
             | Goal::Clean
             | Goal::TearDown
-            | Goal::Deploy => self.succeed(context, self.record.power_state, out),
+            | Goal::Deploy
+            | Goal::TakeOver => self.succeed(context, self.record.power_state, out),
+        }
+    }
+
+    /// The read that a power request begins with. One that was made just before the intent was opened serves as well, and
+    /// so does one that is under way.
+    fn first_read(&mut self, context: Context<'_>, goal: Goal, out: &mut Vec<Effect>) {
+        if let Some(reading) = self.fresh_reading(context.now) {
+            let seen = PowerState::from_reading(reading);
+            self.on_first_read(context, goal, seen, out);
+        } else if let (Some(ticket), Phase::Working(work)) = (self.asked.take(), &mut self.phase) {
+            work.doing = Doing::Reading(ticket);
+        } else {
+            self.ask(Urgency::User, out);
         }
     }
 
@@ -323,18 +316,19 @@ impl NodeCore {
         }
     }
 
-    fn goal(&self) -> Option<Goal> {
+    pub(super) fn goal(&self) -> Option<Goal> {
         match &self.phase {
             Phase::Working(work) => Some(work.goal),
             Phase::Idle
             | Phase::Reading { .. }
+            | Phase::Looking { .. }
             | Phase::Confirming { .. }
             | Phase::Proposing { .. } => None,
         }
     }
 
     /// Takes the next step of the plan.
-    fn advance(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
+    pub(super) fn advance(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
         let Phase::Working(work) = &mut self.phase else {
             return;
         };
@@ -358,42 +352,19 @@ impl NodeCore {
             None => {
                 let state = match work.goal {
                     Goal::Power { request, .. } => Some(request.target()),
-                    Goal::InterruptedReboot => Some(PowerState::On),
+                    Goal::InterruptedReboot { .. } => Some(PowerState::On),
                     Goal::TearDown => Some(PowerState::Off),
                     Goal::Nmi
                     | Goal::Verify
                     | Goal::Adopt
                     | Goal::Inspect
                     | Goal::Clean
-                    | Goal::Deploy => self.record.power_state,
+                    | Goal::Deploy
+                    | Goal::TakeOver => self.record.power_state,
                 };
                 self.succeed(context, state, out);
             }
         }
-    }
-
-    /// Lets a command leave, if the lease still holds.
-    fn send_action(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
-        let ticket = self.ticket();
-        let epoch = self.record.epoch;
-        let Phase::Working(work) = &mut self.phase else {
-            return;
-        };
-        let Doing::ActAt { at, action } = &mut work.doing else {
-            return;
-        };
-        if context.now >= context.lease_until {
-            *at = context.now + RETRY_AFTER;
-            out.push(Effect::Note(Note::LeaseLost));
-            return;
-        }
-        let action = *action;
-        out.push(Effect::Act {
-            ticket,
-            action,
-            epoch,
-        });
-        work.doing = Doing::Acting { ticket, action };
     }
 
     /// What time brings: polls, settling, retries, the deadline.
@@ -424,48 +395,17 @@ impl NodeCore {
             } if *at <= now => self.ask(Urgency::User, out),
             Doing::ReadAt(at) if *at <= now => self.ask(Urgency::User, out),
             Doing::ActAt { at, .. } if *at <= now => self.send_action(context, out),
+            Doing::Fencing(_) => self.fence(context, out),
             Doing::Settling(at) if *at <= now => self.advance(context, out),
             Doing::Polling { .. }
             | Doing::ReadAt(_)
             | Doing::ActAt { .. }
             | Doing::Settling(_)
             | Doing::Reading(_)
+            | Doing::Warming { .. }
             | Doing::Acting { .. }
+            | Doing::Accepted
             | Doing::Closing { .. } => {}
-        }
-    }
-
-    pub(super) fn on_acted(
-        &mut self,
-        context: Context<'_>,
-        ticket: Ticket,
-        result: Result<(), ReadError>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Phase::Working(work) = &mut self.phase else {
-            out.push(Effect::Note(Note::LateAnswer { ticket }));
-            return;
-        };
-        let Doing::Acting {
-            ticket: expected,
-            action,
-        } = work.doing
-        else {
-            return;
-        };
-        if expected != ticket {
-            out.push(Effect::Note(Note::LateAnswer { ticket }));
-            return;
-        }
-        match result {
-            Ok(()) => self.advance(context, out),
-            Err(ReadError::NoRoom) => {
-                work.doing = Doing::ActAt {
-                    at: context.now + RETRY_AFTER,
-                    action,
-                };
-            }
-            Err(ReadError::Bmc(error)) => self.fail(&error.to_string(), out),
         }
     }
 
@@ -498,6 +438,22 @@ impl NodeCore {
             return;
         }
         let goal = work.goal;
+        if let Doing::Warming { action, .. } = work.doing {
+            match result {
+                Ok(_) => {
+                    let at = context.now;
+                    work.doing = Doing::ActAt { at, action };
+                    self.send_action(context, out);
+                }
+                Err(ReadError::NoRoom) => {
+                    let at = context.now + RETRY_AFTER;
+                    work.sessions = work.sessions.saturating_sub(1);
+                    work.doing = Doing::ActAt { at, action };
+                }
+                Err(ReadError::Bmc(error)) => self.fail_read(goal, &error.to_string(), out),
+            }
+            return;
+        }
         match result {
             Err(ReadError::NoRoom) => work.doing = Doing::ReadAt(context.now + RETRY_AFTER),
             Err(ReadError::Bmc(error)) => self.fail_read(goal, &error.to_string(), out),
@@ -527,7 +483,7 @@ impl NodeCore {
                 self.succeed(context, seen, out);
             }
             Goal::Power { .. } => self.make_plan(context, seen, out),
-            Goal::InterruptedReboot if seen == Some(PowerState::Off) => {
+            Goal::InterruptedReboot { .. } if seen == Some(PowerState::Off) => {
                 let limit = context.knobs.change_timeout;
                 self.push_steps([
                     Step::Act(PowerAction::On),
@@ -538,10 +494,30 @@ impl NodeCore {
                 ]);
                 self.advance(context, out);
             }
-            Goal::InterruptedReboot => {
-                let text = "the conductor that ran it was lost; the machine is on, but whether it was restarted is \
-                            not known. Repeat the request if it is still wanted";
-                self.fail(text, out);
+            Goal::InterruptedReboot { certain } if certain && seen == Some(PowerState::On) => {
+                self.succeed(context, seen, out);
+            }
+            Goal::InterruptedReboot { .. } => {
+                let write = self
+                    .record
+                    .intent
+                    .as_ref()
+                    .and_then(|intent| intent.write.as_ref());
+                let told = write.map_or_else(String::new, |write| {
+                    format!(
+                        " after it had announced `{}` in {}",
+                        write.action, write.session
+                    )
+                });
+                let text = format!(
+                    "the conductor that ran it was lost{told}; the machine is {}, but whether it was restarted is not \
+                     known. Repeat the request if it is still wanted",
+                    seen.map_or_else(
+                        || "in an unknown power state".to_owned(),
+                        |seen| seen.to_string()
+                    )
+                );
+                self.fail(&text, out);
             }
             Goal::TearDown if seen != Some(PowerState::Off) => {
                 let limit = context.knobs.change_timeout;
@@ -560,210 +536,8 @@ impl NodeCore {
             | Goal::Adopt
             | Goal::Inspect
             | Goal::Clean
-            | Goal::Deploy => self.succeed(context, seen, out),
+            | Goal::Deploy
+            | Goal::TakeOver => self.succeed(context, seen, out),
         }
-    }
-
-    // --- The end ----------------------------------------------------------------------------------
-
-    fn close(&mut self, mut changes: Vec<NodeChange>, out: &mut Vec<Effect>) {
-        if let Some(intent) = &self.record.intent {
-            changes.push(NodeChange::CloseIntent(intent.id));
-        }
-        self.propose(None, changes.clone(), Then::Close { changes }, out);
-    }
-
-    fn succeed(&mut self, context: Context<'_>, state: Option<PowerState>, out: &mut Vec<Effect>) {
-        let Phase::Working(work) = &self.phase else {
-            return;
-        };
-        let (goal, cause) = (work.goal, work.cause);
-        let done = NodeChange::Provision {
-            verb: Verb::Done,
-            target: None,
-        };
-        let changes = match goal {
-            Goal::Power { .. } | Goal::InterruptedReboot => {
-                if let Some(target) = state {
-                    out.push(Effect::Note(Note::PowerDone {
-                        target,
-                        purpose: "power",
-                    }));
-                }
-                vec![
-                    self.power(context, state, cause),
-                    NodeChange::TargetPower(None),
-                    NodeChange::LastError(None),
-                ]
-            }
-            Goal::Nmi => Vec::new(),
-            Goal::Verify => vec![
-                self.power(context, state, PowerCause::Verify),
-                NodeChange::SyncFailures(0),
-                done,
-            ],
-            Goal::Adopt | Goal::Inspect | Goal::Deploy => vec![done],
-            Goal::Clean => self.cleaned(context),
-            Goal::TearDown => {
-                let mut changes = vec![
-                    self.power(context, state, PowerCause::Step),
-                    NodeChange::ForgetInstance,
-                    NodeChange::Provision {
-                        verb: Verb::Clean,
-                        target: None,
-                    },
-                ];
-                changes.extend(self.cleaned(context));
-                changes
-            }
-        };
-        self.close(changes, out);
-    }
-
-    /// How automated cleaning ends. Cleaning a real machine takes the deploy agent; until it is there, baton says so
-    /// rather than calling a machine clean that nobody has cleaned.
-    fn cleaned(&self, context: Context<'_>) -> Vec<NodeChange> {
-        let wanted = self
-            .record
-            .automated_clean
-            .unwrap_or(context.knobs.automated_clean);
-        let is_fake = &*self.record.interfaces.deploy == "fake";
-        if !wanted || is_fake {
-            return vec![NodeChange::Provision {
-                verb: Verb::Done,
-                target: None,
-            }];
-        }
-        let text = format!(
-            "Automated cleaning of node {} needs the deploy agent, which this version of baton does not drive. Set \
-             automated_clean to false on the node or in [conductor], then manage and provide it again.",
-            self.record.id
-        );
-        vec![
-            NodeChange::LastError(Some(text.into())),
-            NodeChange::Provision {
-                verb: Verb::Fail,
-                target: None,
-            },
-        ]
-    }
-
-    fn fail_read(&mut self, goal: Goal, error: &str, out: &mut Vec<Effect>) {
-        match goal {
-            Goal::Power { request, .. } => {
-                let text = format!(
-                    "Failed to change power state to '{}': {error}",
-                    request.target()
-                );
-                self.fail_with(text, out);
-            }
-            Goal::InterruptedReboot
-            | Goal::Nmi
-            | Goal::Verify
-            | Goal::Adopt
-            | Goal::Inspect
-            | Goal::Clean
-            | Goal::TearDown
-            | Goal::Deploy => self.fail(error, out),
-        }
-    }
-
-    fn fail(&mut self, error: &str, out: &mut Vec<Effect>) {
-        let Some(goal) = self.goal() else { return };
-        let node = self.record.id;
-        let text = match goal {
-            Goal::Power { request, .. } => {
-                format!(
-                    "Failed to change power state to '{}' by '{request}': {error}",
-                    request.target()
-                )
-            }
-            Goal::InterruptedReboot => {
-                format!("Failed to change power state to 'power on' by 'rebooting': {error}")
-            }
-            Goal::Nmi => format!("Failed to inject NMI: {error}"),
-            Goal::Verify => format!("Failed to get power state for node {node}. Error: {error}"),
-            Goal::Adopt => format!("Error while attempting to adopt node {node}: {error}."),
-            Goal::Inspect => format!("Failed to inspect node {node}: {error}"),
-            Goal::Clean => format!("Failed to clean node {node}: {error}"),
-            Goal::TearDown => format!("Failed to tear down: {error}"),
-            Goal::Deploy => format!("Failed to deploy: {error}"),
-        };
-        self.fail_with(text, out);
-    }
-
-    fn fail_with(&mut self, text: String, out: &mut Vec<Effect>) {
-        let text: Box<str> = text.into();
-        out.push(Effect::Note(Note::PowerFailed {
-            error: text.clone(),
-        }));
-        let mut changes = vec![NodeChange::LastError(Some(text))];
-        if self.record.target_power_state.is_some() {
-            changes.push(NodeChange::TargetPower(None));
-        }
-        if self.record.provision_state.is_working() {
-            changes.push(NodeChange::Provision {
-                verb: Verb::Fail,
-                target: None,
-            });
-        }
-        self.close(changes, out);
-    }
-
-    // --- Takeover ---------------------------------------------------------------------------------
-
-    /// The node has an open intent that this core does not work for: a former owner, or a former life of this one,
-    /// left it. Claim it first, so that the former holder is fenced.
-    pub(super) fn take_over(&mut self, out: &mut Vec<Effect>) {
-        let Some(intent) = &self.record.intent else {
-            return;
-        };
-        out.push(Effect::Note(Note::TookOver {
-            purpose: intent.kind.purpose(),
-        }));
-        let claim = NodeChange::ClaimIntent(intent.id);
-        self.propose(Some(self.record.revision), vec![claim], Then::Resume, out);
-    }
-
-    /// Carries on with the claimed intent: what is idempotent is done again, what is not is read back or failed.
-    pub(super) fn resume_work(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
-        let Some(intent) = &self.record.intent else {
-            self.hold(context);
-            return;
-        };
-        match &intent.kind {
-            IntentKind::Power { request, .. } if request.is_reboot() => {
-                self.begin(context, Goal::InterruptedReboot, PowerCause::User, out);
-            }
-            IntentKind::Power { .. } => self.start_work(context, PowerCause::User, out),
-            IntentKind::InjectNmi => {
-                let text = "the NMI was interrupted by the loss of a conductor; whether it was delivered is not known";
-                self.close(vec![NodeChange::LastError(Some(text.into()))], out);
-            }
-            IntentKind::Provision { .. } => match self.record.provision_state.at_takeover() {
-                Takeover::Resume => self.start_work(context, PowerCause::Step, out),
-                Takeover::Keep | Takeover::KeepWaiting => self.close(Vec::new(), out),
-                Takeover::Fail => {
-                    let text = format!(
-                        "The {} state can't be resumed by conductor {}. Moving to fail state.",
-                        self.record.provision_state, context.host
-                    );
-                    self.fail_with(text, out);
-                }
-            },
-        }
-    }
-}
-
-/// The work of a verb once its move has been made.
-const fn goal_in(state: ProvisionState, verb: Verb) -> Option<Goal> {
-    match (state, verb) {
-        (ProvisionState::Verifying, _) => Some(Goal::Verify),
-        (ProvisionState::Adopting, _) => Some(Goal::Adopt),
-        (ProvisionState::Inspecting, _) => Some(Goal::Inspect),
-        (ProvisionState::Cleaning, Verb::Provide) => Some(Goal::Clean),
-        (ProvisionState::Deleting, _) => Some(Goal::TearDown),
-        (ProvisionState::Deploying, _) => Some(Goal::Deploy),
-        _ => None,
     }
 }

@@ -68,7 +68,10 @@ impl<T> SyncPool<T> {
                 self.counters.failed += 1;
                 state.answered(None, now);
             }
-            Outcome::Failed(BmcError::Misconfigured { .. }) => self.counters.failed += 1,
+            // Nothing was asked, or of nobody: neither tells about the BMC.
+            Outcome::Failed(BmcError::Misconfigured { .. } | BmcError::SessionOver { .. }) => {
+                self.counters.failed += 1;
+            }
         }
         if flight.lane == Lane::Suspect {
             self.adapt_suspects(answered);

@@ -1,0 +1,317 @@
+//! The conductor and its nodes as a whole: several of them over one log and the same machines, on paused time.
+
+use super::*;
+use crate::shared::Lease;
+use crate::sync_pool::SyncPoolActor;
+use crate::testkit::{TestBmc, TestCluster, TestEnv};
+use actix::Addr;
+use baton_model::command::Session;
+use baton_model::env::Env;
+use baton_model::ids::{ConductorId, RequestId, WallMs};
+use baton_model::json::Json;
+use baton_model::node::core::Knobs;
+use baton_model::node::power::{PowerRequest, PowerState};
+use baton_model::node::provision::ProvisionState;
+use baton_model::node::record::NodeRecord;
+use baton_model::pool::{BlockPrefix, PoolSettings};
+use baton_model::port::bmc::{PowerAction, PowerReading};
+use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeRequest};
+use std::future::Future;
+use tokio::runtime::Handle;
+use tokio::task::LocalSet;
+use uuid::Uuid;
+
+/// One conductor process, as far as actors go.
+struct Conductor {
+    addr: Addr<ConductorActor>,
+    registry: Arc<Registry>,
+    shared: Arc<Shared>,
+    bmc: Arc<TestBmc>,
+}
+
+/// A cluster of them, and their machines.
+struct World {
+    cluster: Arc<TestCluster>,
+    env: Env,
+    machines: TestBmc,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            cluster: TestCluster::new(),
+            env: TestEnv::env(5),
+            machines: TestBmc::default(),
+        }
+    }
+
+    fn conductor(&self, number: u64) -> Conductor {
+        let member = self.cluster.member(number);
+        let me = ConductorId(number);
+        let state = self.cluster.state.clone();
+        let lease = Arc::new(Lease::new(self.env.clone(), state.clone(), me));
+        let bmc = Arc::new(self.machines.another_client());
+        let pool = SyncPoolActor::new(
+            PoolSettings::default(),
+            self.env.clone(),
+            bmc.clone(),
+            lease.clone(),
+            Handle::current(),
+        )
+        .open();
+        let host: Box<str> = format!("host-{number}").into();
+        let shared = Arc::new(Shared::new(
+            self.env.clone(),
+            state.clone(),
+            member.clone(),
+            member,
+            lease,
+            host.clone(),
+            pool.clone().recipient(),
+            pool.clone().recipient(),
+            pool.recipient(),
+            BlockPrefix::default(),
+            Arc::new(Knobs::default()),
+        ));
+        let feed = Arc::new(ChangeFeed::default());
+        self.cluster.subscribe(feed.clone());
+        let registry = Arc::new(Registry::new(state));
+        let profile = Profile {
+            host,
+            group: "".into(),
+            rack: "".into(),
+            drivers: Vec::new(),
+        };
+        let ttl = Duration::from_secs(1);
+        let addr = ConductorActor::new(
+            shared.clone(),
+            profile,
+            SessionPeriods { ttl },
+            feed,
+            registry.clone(),
+            Placement::Here,
+        )
+        .start();
+        Conductor {
+            addr,
+            registry,
+            shared,
+            bmc,
+        }
+    }
+
+    /// An active machine that is on, at `10.0.0.<n>`.
+    fn node(&self, n: u8) -> NodeId {
+        let id = NodeId(Uuid::from_u128(u128::from(n)));
+        let mut record = NodeRecord::new(id, "ipmi".into(), WallMs(0));
+        record.interfaces.power = "ipmitool".into();
+        record.provision_state = ProvisionState::Active;
+        record.power_state = Some(PowerState::On);
+        let info = format!("{{\"ipmi_address\": \"10.0.0.{n}\"}}");
+        record.driver_info = Json::parse(&info).expect("valid");
+        self.cluster.commit(Command::NodeCreate(Box::new(record)));
+        id
+    }
+
+    fn record(&self, node: NodeId) -> Arc<NodeRecord> {
+        self.cluster.state.read().node(node).expect("there").clone()
+    }
+
+    fn is_settled(&self, node: NodeId, power: PowerState) -> bool {
+        let record = self.record(node);
+        record.power_state == Some(power) && record.intent.is_none()
+    }
+}
+
+impl Conductor {
+    fn session(&self) -> Session {
+        self.shared.lease.session()
+    }
+
+    async fn is_up(&self) {
+        eventually(|| self.shared.lease.until() > Mono(0)).await;
+    }
+
+    async fn power(&self, node: NodeId, request: PowerRequest) -> Result<NodeAnswer, NodeError> {
+        let timeout_s = None;
+        let request = NodeRequest::Power { request, timeout_s };
+        let id = RequestId("req-1".into());
+        self.registry.request(node, id, request).await
+    }
+}
+
+/// Waits on paused time.
+async fn eventually(mut holds: impl FnMut() -> bool) {
+    for _ in 0..100_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came to be");
+}
+
+async fn local<F: Future<Output = ()>>(test: F) {
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_was_paused_before_it_left_is_fenced_by_the_bmc() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        let first = world.conductor(1);
+        first.is_up().await;
+        eventually(|| first.registry.len() == 1).await;
+
+        // The lease was checked, and there the process is paused.
+        first.bmc.hold_writes(true);
+        let answer = first.power(node, PowerRequest::Off).await;
+        assert_eq!(answer, Ok(NodeAnswer::Accepted));
+        eventually(|| {
+            let record = world.record(node);
+            record.intent.as_ref().is_some_and(|i| i.write.is_some())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+
+        let second = world.conductor(2);
+        second.is_up().await;
+        world
+            .cluster
+            .commit(Command::ConductorDown(first.session()));
+        eventually(|| world.is_settled(node, PowerState::Off)).await;
+        second.power(node, PowerRequest::On).await.expect("taken");
+        eventually(|| world.is_settled(node, PowerState::On)).await;
+
+        first.bmc.hold_writes(false);
+        let fenced = || {
+            let machine = |m: &mut crate::testkit::TestMachine| m.fenced_off.clone();
+            world.machines.with("10.0.0.1", machine)
+        };
+        eventually(|| !fenced().is_empty()).await;
+        assert_eq!(fenced(), vec![PowerAction::Off]);
+        world.machines.with("10.0.0.1", |machine| {
+            assert_eq!(machine.acted, vec![PowerAction::Off, PowerAction::On]);
+            assert_eq!(machine.power, PowerReading::On);
+        });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_follow_ownership_and_a_lost_feed_costs_nothing() {
+    local(async {
+        let world = World::new();
+        let nodes: Vec<NodeId> = (1..=40).map(|n| world.node(n)).collect();
+        let (first, second) = (world.conductor(1), world.conductor(2));
+        first.is_up().await;
+        second.is_up().await;
+        eventually(|| first.registry.len() + second.registry.len() == nodes.len()).await;
+        assert!(first.registry.len() > 10 && second.registry.len() > 10);
+
+        // Of what the state machine tells while a snapshot is installed, only `reset` arrives.
+        let late = world.conductor(3);
+        late.is_up().await;
+        eventually(|| late.registry.len() > 5).await;
+        let state = world.cluster.state.clone();
+        let before = late.registry.len();
+        {
+            let mut state = state.write();
+            let mut all: Vec<_> = state.all_stored().collect();
+            all.retain(|stored| {
+                !matches!(stored, baton_model::state::Stored::Conductor(id, _) if *id == ConductorId(2))
+            });
+            *state = baton_model::state::ClusterState::restore(all);
+        }
+        world.cluster.reset();
+        eventually(|| first.registry.len() + late.registry.len() == nodes.len()).await;
+        eventually(|| second.registry.is_empty()).await;
+        assert!(late.registry.len() > before);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_actor_that_panics_is_rebuilt_and_its_work_is_taken_up_again() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        let only = world.conductor(1);
+        only.is_up().await;
+        eventually(|| only.registry.len() == 1).await;
+        // The machine takes the command; the entry that would close the intent kills the actor.
+        only.bmc.hold_writes(true);
+        only.power(node, PowerRequest::Off).await.expect("taken");
+        world.cluster.panic_next(1);
+        only.bmc.hold_writes(false);
+        eventually(|| world.cluster.panics_left() == 0).await;
+        eventually(|| world.is_settled(node, PowerState::Off)).await;
+        assert_eq!(world.record(node).last_error, None);
+        assert!(!world.record(node).maintenance);
+        world.machines.with("10.0.0.1", |machine| {
+            assert_eq!(
+                machine.acted,
+                vec![PowerAction::Off],
+                "already there, so not sent again"
+            );
+            assert_eq!(
+                machine.sessions.len(),
+                1,
+                "the dead actor's session was ended"
+            );
+        });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_actor_keeps_panicking_goes_into_maintenance_and_the_others_go_on() {
+    local(async {
+        let world = World::new();
+        let (bad, good) = (world.node(1), world.node(2));
+        let only = world.conductor(1);
+        only.is_up().await;
+        eventually(|| only.registry.len() == 2).await;
+        world
+            .cluster
+            .panic_next(u64::try_from(REBUILDS_MAX).expect("small"));
+        for _ in 0..REBUILDS_MAX {
+            let left = world.cluster.panics_left();
+            // Nobody gets an answer from an actor that dies, only the word to try again.
+            let answer = only.power(bad, PowerRequest::Off).await;
+            assert!(
+                matches!(answer, Err(NodeError::Unavailable { .. })),
+                "{answer:?}"
+            );
+            eventually(|| world.cluster.panics_left() < left).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        eventually(|| world.record(bad).maintenance).await;
+        let reason = world.record(bad).maintenance_reason.clone();
+        assert!(reason.is_some_and(|reason| reason.contains("panicked 4 times")));
+        only.power(good, PowerRequest::Off).await.expect("taken");
+        eventually(|| world.is_settled(good, PowerState::Off)).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conductor_that_was_declared_down_begins_a_new_life_and_owns_again() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        let only = world.conductor(1);
+        only.is_up().await;
+        let before = only.session();
+        world.cluster.commit(Command::ConductorDown(before));
+        eventually(|| only.session() != before).await;
+        only.is_up().await;
+        eventually(|| only.registry.len() == 1).await;
+        only.power(node, PowerRequest::Off).await.expect("taken");
+        eventually(|| world.is_settled(node, PowerState::Off)).await;
+        only.addr.send(Stop).await.expect("alive");
+        assert_eq!(only.shared.lease.until(), Mono(0));
+    })
+    .await;
+}

@@ -1,0 +1,161 @@
+//! The end of work: the one entry that closes its intent and records the result.
+
+use super::goal::Goal;
+use super::{Context, Effect, NodeCore, Note, Phase, Then};
+use crate::command::NodeChange;
+use crate::node::power::{PowerCause, PowerState};
+use crate::node::provision::Verb;
+
+impl NodeCore {
+    pub(super) fn close(&mut self, mut changes: Vec<NodeChange>, out: &mut Vec<Effect>) {
+        changes.extend(self.fenced_now());
+        if let Some(intent) = &self.record.intent {
+            changes.push(NodeChange::CloseIntent(intent.id));
+        }
+        self.propose(None, changes.clone(), Then::Close { changes }, out);
+    }
+
+    pub(super) fn succeed(
+        &mut self,
+        context: Context<'_>,
+        state: Option<PowerState>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Phase::Working(work) = &self.phase else {
+            return;
+        };
+        let (goal, cause) = (work.goal, work.cause);
+        let done = NodeChange::Provision {
+            verb: Verb::Done,
+            target: None,
+        };
+        let changes = match goal {
+            Goal::Power { .. } | Goal::InterruptedReboot { .. } => {
+                if let Some(target) = state {
+                    out.push(Effect::Note(Note::PowerDone {
+                        target,
+                        purpose: "power",
+                    }));
+                }
+                vec![
+                    self.power(context, state, cause),
+                    NodeChange::TargetPower(None),
+                    NodeChange::LastError(None),
+                ]
+            }
+            Goal::Nmi | Goal::TakeOver => Vec::new(),
+            Goal::Verify => vec![
+                self.power(context, state, PowerCause::Verify),
+                NodeChange::SyncFailures(0),
+                done,
+            ],
+            Goal::Adopt | Goal::Inspect | Goal::Deploy => vec![done],
+            Goal::Clean => self.cleaned(context),
+            Goal::TearDown => {
+                let mut changes = vec![
+                    self.power(context, state, PowerCause::Step),
+                    NodeChange::ForgetInstance,
+                    NodeChange::Provision {
+                        verb: Verb::Clean,
+                        target: None,
+                    },
+                ];
+                changes.extend(self.cleaned(context));
+                changes
+            }
+        };
+        self.close(changes, out);
+    }
+
+    /// How automated cleaning ends. Cleaning a real machine takes the deploy agent; until it is there, baton says so
+    /// rather than calling a machine clean that nobody has cleaned.
+    fn cleaned(&self, context: Context<'_>) -> Vec<NodeChange> {
+        let wanted = self
+            .record
+            .automated_clean
+            .unwrap_or(context.knobs.automated_clean);
+        let is_fake = &*self.record.interfaces.deploy == "fake";
+        if !wanted || is_fake {
+            return vec![NodeChange::Provision {
+                verb: Verb::Done,
+                target: None,
+            }];
+        }
+        let text = format!(
+            "Automated cleaning of node {} needs the deploy agent, which this version of baton does not drive. Set \
+             automated_clean to false on the node or in [conductor], then manage and provide it again.",
+            self.record.id
+        );
+        vec![
+            NodeChange::LastError(Some(text.into())),
+            NodeChange::Provision {
+                verb: Verb::Fail,
+                target: None,
+            },
+        ]
+    }
+
+    pub(super) fn fail_read(&mut self, goal: Goal, error: &str, out: &mut Vec<Effect>) {
+        match goal {
+            Goal::Power { request, .. } => {
+                let text = format!(
+                    "Failed to change power state to '{}': {error}",
+                    request.target()
+                );
+                self.fail_with(text, out);
+            }
+            Goal::InterruptedReboot { .. }
+            | Goal::Nmi
+            | Goal::Verify
+            | Goal::Adopt
+            | Goal::Inspect
+            | Goal::Clean
+            | Goal::TearDown
+            | Goal::Deploy
+            | Goal::TakeOver => self.fail(error, out),
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: &str, out: &mut Vec<Effect>) {
+        let Some(goal) = self.goal() else { return };
+        let node = self.record.id;
+        let text = match goal {
+            Goal::Power { request, .. } => {
+                format!(
+                    "Failed to change power state to '{}' by '{request}': {error}",
+                    request.target()
+                )
+            }
+            Goal::InterruptedReboot { .. } => {
+                format!("Failed to change power state to 'power on' by 'rebooting': {error}")
+            }
+            Goal::Nmi => format!("Failed to inject NMI: {error}"),
+            Goal::Verify => format!("Failed to get power state for node {node}. Error: {error}"),
+            Goal::Adopt => format!("Error while attempting to adopt node {node}: {error}."),
+            Goal::Inspect => format!("Failed to inspect node {node}: {error}"),
+            Goal::Clean => format!("Failed to clean node {node}: {error}"),
+            Goal::TearDown => format!("Failed to tear down: {error}"),
+            Goal::Deploy => format!("Failed to deploy: {error}"),
+            Goal::TakeOver => format!("Failed to take over: {error}"),
+        };
+        self.fail_with(text, out);
+    }
+
+    pub(super) fn fail_with(&mut self, text: String, out: &mut Vec<Effect>) {
+        let text: Box<str> = text.into();
+        out.push(Effect::Note(Note::PowerFailed {
+            error: text.clone(),
+        }));
+        let mut changes = vec![NodeChange::LastError(Some(text))];
+        if self.record.target_power_state.is_some() {
+            changes.push(NodeChange::TargetPower(None));
+        }
+        if self.record.provision_state.is_working() {
+            changes.push(NodeChange::Provision {
+                verb: Verb::Fail,
+                target: None,
+            });
+        }
+        self.close(changes, out);
+    }
+}

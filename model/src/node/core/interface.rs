@@ -1,0 +1,259 @@
+//! What goes into the node core and what comes out of it: options, context, inputs, effects, notes.
+
+use crate::command::{NodeChange, Reply};
+use crate::env::Mono;
+use crate::ids::{Epoch, RequestId, Revision, Ticket, WallMs};
+use crate::node::intent::BmcSession;
+use crate::node::power::PowerState;
+use crate::node::provision::ProvisionState;
+use crate::node::record::NodeRecord;
+use crate::port::bmc::{BmcError, PowerAction, PowerReading};
+use crate::port::cluster::ProposeError;
+use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The options that the core obeys; see `[conductor]` in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// `sync_power_state_interval`; `None` switches power sync off.
+    pub sync_interval: Option<Duration>,
+    /// `power_state_sync_max_retries`
+    pub sync_retries_max: u32,
+    /// `force_power_state_during_sync`
+    pub force: bool,
+    /// `power_failure_recovery_interval`; `None` switches recovery off.
+    pub recovery_interval: Option<Duration>,
+    /// `power_state_change_timeout`
+    pub change_timeout: Duration,
+    /// `soft_power_off_timeout`
+    pub soft_timeout: Duration,
+    /// `node_lock_wait`: how long a request waits for the lock before it gets Ironic's 409.
+    pub lock_wait: Duration,
+    /// `[nova]send_power_notifications` with a `[nova]` section present.
+    pub notify: bool,
+    /// `automated_clean`
+    pub automated_clean: bool,
+    /// `node_history`; gates the clearing of `last_error` by power sync, as in Ironic.
+    pub node_history: bool,
+    /// Delay of every call of the fake power interface (`[fake]power_delay`).
+    pub fake_delay: Duration,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            sync_interval: Some(Duration::from_secs(120)),
+            sync_retries_max: 3,
+            force: true,
+            recovery_interval: Some(Duration::from_secs(300)),
+            change_timeout: Duration::from_secs(60),
+            soft_timeout: Duration::from_secs(600),
+            lock_wait: Duration::from_secs(10),
+            notify: false,
+            automated_clean: true,
+            node_history: true,
+            fake_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// What holds while one input is handled.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Monotonic now.
+    pub now: Mono,
+    /// Wall now, for labels.
+    pub wall: WallMs,
+    /// Until when this conductor may act on the node. Past it nothing is sent to a BMC.
+    pub lease_until: Mono,
+    /// The options.
+    pub knobs: &'a Knobs,
+    /// The name of this conductor, for texts.
+    pub host: &'a str,
+}
+
+/// Who asked, so that the answer finds its way back. Chosen by the actor.
+pub type Asker = u64;
+
+/// What can happen to a node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The timer fired, or somebody wants the schedule to be looked at.
+    Wake,
+    /// The record was changed by an applied entry.
+    Record(Arc<NodeRecord>),
+    /// The answer to [`Effect::Read`].
+    Read {
+        /// The question's ticket.
+        ticket: Ticket,
+        /// What the BMC said, or why it said nothing.
+        result: Result<PowerReading, ReadError>,
+        /// How long the BMC took.
+        rtt: Duration,
+        /// The session in which it was read, if that is known: the one that the next write will use.
+        session: Option<BmcSession>,
+    },
+    /// The answer to [`Effect::Act`].
+    Acted {
+        /// The command's ticket.
+        ticket: Ticket,
+        /// Whether the BMC took it.
+        result: Result<(), ReadError>,
+    },
+    /// The answer to [`Effect::EndSession`].
+    SessionEnded {
+        /// The question's ticket.
+        ticket: Ticket,
+        /// `Ok` once the BMC knows no such session (any more).
+        result: Result<(), ReadError>,
+    },
+    /// The answer to [`Effect::Propose`]. The actor hands in the record as applied first.
+    Proposed {
+        /// The proposal's ticket.
+        ticket: Ticket,
+        /// What came of it.
+        result: Result<Reply, ProposeError>,
+    },
+    /// A request for work.
+    Request {
+        /// Who asked.
+        asker: Asker,
+        /// The API request's id.
+        id: RequestId,
+        /// What is wanted.
+        request: NodeRequest,
+    },
+}
+
+/// Why a question to a BMC got no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The BMC, or the way to it, failed. The text is for `last_error`.
+    Bmc(BmcError),
+    /// The pool had no room; nothing was sent and nothing is known.
+    NoRoom,
+}
+
+/// What the actor is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Read the power state.
+    Read {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// How urgent it is.
+        urgency: Urgency,
+    },
+    /// Send one power command.
+    Act {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// The command.
+        action: PowerAction,
+        /// The session that was announced for it. In any other it must not leave.
+        session: BmcSession,
+        /// The tenure under which it is valid.
+        epoch: Epoch,
+    },
+    /// End a session that a former holder's write may still use.
+    EndSession {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// The session.
+        session: BmcSession,
+        /// The tenure under which it is valid.
+        epoch: Epoch,
+    },
+    /// Propose changes of the record.
+    Propose {
+        /// Comes back with the reply.
+        ticket: Ticket,
+        /// The tenure.
+        epoch: Epoch,
+        /// Refuse if the record moved on.
+        expect: Option<Revision>,
+        /// The changes.
+        changes: Vec<NodeChange>,
+    },
+    /// Answer a request.
+    Answer {
+        /// Who asked.
+        asker: Asker,
+        /// The answer.
+        answer: Result<NodeAnswer, NodeError>,
+    },
+    /// Be woken at this time, and forget any earlier wish. Emitted last.
+    WakeAt(Mono),
+    /// Forget what is remembered about the BMC: its address or credentials changed.
+    ForgetBmc,
+    /// Log this.
+    Note(Note),
+}
+
+/// How urgent a read is; the sync pool's priorities.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Urgency {
+    /// A user waits.
+    User,
+    /// A node is in fault.
+    Recovery,
+    /// The schedule.
+    Sync,
+}
+
+/// Something worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the log line's fields")]
+pub enum Note {
+    ReadFailed {
+        attempt: u32,
+        attempts_max: u32,
+        error: Box<str>,
+    },
+    Forcing {
+        actual: PowerState,
+        recorded: PowerState,
+    },
+    Recorded {
+        actual: PowerState,
+        recorded: PowerState,
+    },
+    FirstState {
+        actual: PowerState,
+    },
+    Faulted {
+        reason: Box<str>,
+    },
+    Recovered {
+        actual: PowerState,
+    },
+    PowerDone {
+        target: PowerState,
+        purpose: &'static str,
+    },
+    PowerFailed {
+        error: Box<str>,
+    },
+    Moved {
+        from: ProvisionState,
+        to: ProvisionState,
+    },
+    TookOver {
+        purpose: &'static str,
+    },
+    Fenced {
+        session: BmcSession,
+    },
+    NotFenced {
+        session: BmcSession,
+        error: Box<str>,
+    },
+    WaitedOut {
+        session: BmcSession,
+    },
+    LateAnswer {
+        ticket: Ticket,
+    },
+    LeaseLost,
+}

@@ -1,0 +1,102 @@
+//! Takeover: what a new holder does with an intent that a former one left open.
+//!
+//! The intent is claimed, which raises the epoch; the BMC session of its last announced write is ended; and only then
+//! is the work resumed, finished by reading the machine, or parked as failed with the evidence.
+
+use super::goal::Goal;
+use super::work::Work;
+use super::{Context, Effect, NodeCore, Note, Phase, Then};
+use crate::command::NodeChange;
+use crate::env::Mono;
+use crate::node::intent::{BmcWrite, IntentKind};
+use crate::node::power::PowerCause;
+use crate::node::provision::Takeover;
+use crate::port::bmc::PowerAction;
+
+impl NodeCore {
+    /// The node has an open intent that this core does not work for: a former owner, or a former life of this one,
+    /// left it. Claim it first, so that the former holder is fenced in the log.
+    pub(super) fn take_over(&mut self, out: &mut Vec<Effect>) {
+        let Some(intent) = &self.record.intent else {
+            return;
+        };
+        out.push(Effect::Note(Note::TookOver {
+            purpose: intent.kind.purpose(),
+        }));
+        let claim = NodeChange::ClaimIntent(intent.id);
+        self.propose(Some(self.record.revision), vec![claim], Then::Resume, out);
+    }
+
+    /// The intent is ours. Whatever its former holder may have under way is fenced off at the BMC before anything else.
+    pub(super) fn on_claimed(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
+        let Some(intent) = &self.record.intent else {
+            self.hold(context);
+            return;
+        };
+        // The former holder may have ended sessions before: only the one that the record names now counts.
+        self.fenced = None;
+        if self.must_fence() {
+            let work = Work::new(intent.id, Goal::TakeOver, PowerCause::User, Mono(u64::MAX));
+            self.phase = Phase::Working(Box::new(work));
+            self.begin_to_fence(context, out);
+        } else {
+            self.resume_work(context, out);
+        }
+    }
+
+    /// Carries on with the claimed intent: what is idempotent is done again, what is not is read back or failed.
+    pub(super) fn resume_work(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
+        let Some(intent) = &self.record.intent else {
+            self.hold(context);
+            return;
+        };
+        let write = intent.write.clone();
+        match &intent.kind {
+            IntentKind::Power { request, .. } if request.is_reboot() => {
+                match resume_reboot(write.as_ref()) {
+                    Some(goal) => self.begin(context, goal, PowerCause::User, out),
+                    None => self.start_work(context, PowerCause::User, out),
+                }
+            }
+            IntentKind::Power { .. } => self.start_work(context, PowerCause::User, out),
+            IntentKind::InjectNmi => match write {
+                None => self.start_work(context, PowerCause::User, out),
+                Some(write) => {
+                    let text = format!(
+                        "the NMI was interrupted by the loss of a conductor after it was announced in {}; whether it \
+                         was delivered is not known",
+                        write.session
+                    );
+                    self.close(vec![NodeChange::LastError(Some(text.into()))], out);
+                }
+            },
+            IntentKind::Provision { .. } => match self.record.provision_state.at_takeover() {
+                Takeover::Resume => self.start_work(context, PowerCause::Step, out),
+                Takeover::Keep | Takeover::KeepWaiting => self.close(Vec::new(), out),
+                Takeover::Fail => {
+                    let text = format!(
+                        "The {} state can't be resumed by conductor {}. Moving to fail state.",
+                        self.record.provision_state, context.host
+                    );
+                    self.fail_with(text, out);
+                }
+            },
+        }
+    }
+}
+
+/// How an interrupted reboot goes on after the last write that was announced; `None`: from its beginning.
+fn resume_reboot(write: Option<&BmcWrite>) -> Option<Goal> {
+    let write = write?;
+    match write.action {
+        // The machine was not yet told to come back, so the restart is not over: off again, then on.
+        PowerAction::Off | PowerAction::SoftOff => None,
+        // The last half: the machine was off before.
+        PowerAction::On => Some(Goal::InterruptedReboot { certain: true }),
+        PowerAction::Reset | PowerAction::Cycle | PowerAction::SoftReset | PowerAction::Nmi => {
+            Some(Goal::InterruptedReboot {
+                certain: write.accepted,
+            })
+        }
+    }
+}

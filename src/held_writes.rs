@@ -1,0 +1,114 @@
+//! A place to pause a conductor for tests: between the last look at the lease and the packet.
+//!
+//! While the file named by the hidden option `--hold-writes` exists, no power command is handed to the BMC client: it
+//! waits, says so in `<file>.reached`, and goes on once the file is gone. So a test stops the whole process exactly there,
+//! has its nodes taken over, and lets it go on. What became of such a command is added to `<file>.ended`.
+
+use baton_model::driver::BmcTarget;
+use baton_model::node::intent::BmcSession;
+use baton_model::port::BoxFuture;
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the file is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// BMCs whose power commands can be held back.
+pub(crate) struct HeldWrites {
+    inner: Arc<dyn Bmc>,
+    file: PathBuf,
+}
+
+impl HeldWrites {
+    pub(crate) const fn new(inner: Arc<dyn Bmc>, file: PathBuf) -> Self {
+        Self { inner, file }
+    }
+
+    fn note(&self, suffix: &str, line: &str) {
+        let path = beside(&self.file, suffix);
+        let written = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .and_then(|mut file| writeln!(file, "{line}"));
+        if let Err(error) = written {
+            tracing::error!(%error, "could not write beside the file of --hold-writes");
+        }
+    }
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+impl Bmc for HeldWrites {
+    fn power_state<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<PowerReading, BmcError>> {
+        self.inner.power_state(target, budget)
+    }
+
+    fn power_action<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        action: PowerAction,
+        session: &'a BmcSession,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        Box::pin(async move {
+            if !self.file.exists() {
+                return self
+                    .inner
+                    .power_action(target, action, session, budget)
+                    .await;
+            }
+            self.note(".reached", &format!("{action} in {session}"));
+            while self.file.exists() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            let result = self
+                .inner
+                .power_action(target, action, session, budget)
+                .await;
+            self.note(".ended", &format!("{action} in {session}: {result:?}"));
+            result
+        })
+    }
+
+    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
+        self.inner.session(target)
+    }
+
+    fn end_session<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        session: &'a BmcSession,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        self.inner.end_session(target, session, budget)
+    }
+
+    fn identify<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<BmcIdentity, BmcError>> {
+        self.inner.identify(target, budget)
+    }
+
+    fn forget<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, ()> {
+        self.inner.forget(target)
+    }
+
+    fn close<'a>(&'a self, budget: Duration) -> BoxFuture<'a, ()> {
+        self.inner.close(budget)
+    }
+}
