@@ -27,17 +27,16 @@ impl HeldWrites {
     pub(crate) const fn new(inner: Arc<dyn Bmc>, file: PathBuf) -> Self {
         Self { inner, file }
     }
+}
 
-    fn note(&self, suffix: &str, line: &str) {
-        let path = beside(&self.file, suffix);
-        let written = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .and_then(|mut file| writeln!(file, "{line}"));
-        if let Err(error) = written {
-            tracing::error!(%error, "could not write beside the file of --hold-writes");
-        }
+fn note(file: &Path, suffix: &str, line: &str) {
+    let written = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(beside(file, suffix))
+        .and_then(|mut file| writeln!(file, "{line}"));
+    if let Err(error) = written {
+        tracing::error!(%error, "could not write beside the file of --hold-writes");
     }
 }
 
@@ -70,16 +69,28 @@ impl Bmc for HeldWrites {
                     .power_action(target, action, session, budget)
                     .await;
             }
-            self.note(".reached", &format!("{action} in {session}"));
-            while self.file.exists() {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            let result = self
-                .inner
-                .power_action(target, action, session, budget)
-                .await;
-            self.note(".ended", &format!("{action} in {session}: {result:?}"));
-            result
+            // In a task of its own, so that it goes on to its end even when its caller has given it up.
+            let (inner, file) = (self.inner.clone(), self.file.clone());
+            let (target, session) = (target.clone(), session.clone());
+            let held = tokio::runtime::Handle::current().spawn(async move {
+                note(&file, ".reached", &format!("{action} in {session}"));
+                while file.exists() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                let result = inner.power_action(&target, action, &session, budget).await;
+                note(
+                    &file,
+                    ".ended",
+                    &format!("{action} in {session}: {result:?}"),
+                );
+                result
+            });
+            held.await.unwrap_or_else(|error| {
+                Err(BmcError::Unreachable {
+                    bmc: "held back".into(),
+                    reason: error.to_string().into(),
+                })
+            })
         })
     }
 

@@ -13,10 +13,12 @@ use baton_model::port::BoxFuture;
 use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeRequest};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a request looks for an owner: a takeover takes two seconds, and one more for the new actor to answer.
+/// The request keeps its id, and whoever has carried it out remembers that id, so sending it again does nothing twice.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Between two looks while nobody owns the node.
@@ -38,11 +40,15 @@ pub(crate) struct Router {
     me: ConductorId,
     cluster: Cluster,
     local: Arc<Registry>,
-    lock_wait: Duration,
+    lock_wait_ms: AtomicU64,
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Router {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         me: ConductorId,
         cluster: Cluster,
         local: Arc<Registry>,
@@ -52,7 +58,7 @@ impl Router {
             me,
             cluster,
             local,
-            lock_wait,
+            lock_wait_ms: AtomicU64::new(millis(lock_wait)),
         }
     }
 
@@ -86,11 +92,14 @@ impl Router {
             retry_after_s: 1,
         };
         let bytes = encode_message(request).map_err(|error| unavailable(error.to_string()))?;
-        match self
-            .cluster
-            .call(owner, bytes, self.lock_wait + ANSWER_MARGIN)
-            .await
-        {
+        let limit = self.lock_wait() + ANSWER_MARGIN;
+        let answered = tokio::select! {
+            biased;
+            answered = self.cluster.call(owner, bytes, limit) => answered,
+            // It may be stopped, or cut off: whoever owns the node now answers instead.
+            () = self.moved_from(owner, request.node) => return Err(NodeError::NotOwner(None)),
+        };
+        match answered {
             Ok(bytes) => decode_message::<Result<NodeAnswer, NodeError>>(&bytes)
                 .unwrap_or_else(|error| Err(unavailable(error.to_string()))),
             // Nothing was sent: the owner is starting, gone, or about to be replaced. Look again.
@@ -103,6 +112,29 @@ impl Router {
             ))),
         }
     }
+
+    /// Ends when `owner` owns the node no longer.
+    async fn moved_from(&self, owner: ConductorId, node: NodeId) {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let state = self.cluster.state();
+            let state = state.read();
+            let still = state.node(node).and_then(|record| state.owner(record));
+            if still != Some(owner) {
+                return;
+            }
+        }
+    }
+
+    fn lock_wait(&self) -> Duration {
+        Duration::from_millis(self.lock_wait_ms.load(Ordering::Relaxed))
+    }
+
+    /// A reloaded `node_lock_wait`.
+    pub(crate) fn set_lock_wait(&self, lock_wait: Duration) {
+        self.lock_wait_ms
+            .store(millis(lock_wait), Ordering::Relaxed);
+    }
 }
 
 impl NodeGateway for Router {
@@ -114,10 +146,19 @@ impl NodeGateway for Router {
     ) -> BoxFuture<'_, Result<NodeAnswer, NodeError>> {
         let forwarded = Forwarded { node, id, request };
         Box::pin(async move {
-            let deadline = Instant::now() + PATIENCE;
+            let last = Instant::now() + self.lock_wait() + ANSWER_MARGIN;
+            let mut deadline = Instant::now() + PATIENCE;
             loop {
-                match self.try_once(&forwarded).await {
-                    Err(NodeError::NotOwner(_)) if Instant::now() < deadline => {
+                let asked = Instant::now();
+                let answer = self.try_once(&forwarded).await;
+                if asked.elapsed() > PATIENCE {
+                    // It waited long at an owner that then vanished; the search for the next one begins now.
+                    deadline = (Instant::now() + PATIENCE).min(last);
+                }
+                match answer {
+                    Err(NodeError::NotOwner(_) | NodeError::Unavailable { .. })
+                        if Instant::now() < deadline =>
+                    {
                         tokio::time::sleep(PAUSE).await;
                     }
                     Err(NodeError::NotOwner(_)) => {

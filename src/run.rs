@@ -54,7 +54,9 @@ async fn serve(
         }
     }
     tracing::info!("stopping");
-    process.stop().await;
+    process
+        .stop(config.conductor.graceful_shutdown_timeout)
+        .await;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use actix::{Actor, Addr};
 use actix_rt::Arbiter;
 use anyhow::{Context as _, anyhow};
 use baton_actors::conductor::{
-    ChangeFeed, ConductorActor, Placement, Profile, Registry, Reloaded, Stop,
+    ChangeFeed, ConductorActor, Drain, Placement, Profile, Registry, Reloaded, Stop,
 };
 use baton_actors::notifier::NotifierActor;
 use baton_actors::shared::{Lease, Shared};
@@ -58,6 +58,7 @@ pub(crate) struct Process {
     conductor: Addr<ConductorActor>,
     shared: Arc<Shared>,
     pool: Addr<SyncPoolActor>,
+    router: Arc<Router>,
     bmc: Arc<dyn Bmc>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
@@ -149,8 +150,9 @@ impl Process {
         let operators = AdminApi::new(AdminDeps {
             state,
             proposer: Arc::new(cluster.clone()),
-            nodes,
+            nodes: nodes.clone(),
             cluster: Arc::new(cluster.clone()),
+            lease: shared.lease.clone(),
             env,
             registry: Arc::new(Mutex::new(metrics)),
         });
@@ -189,6 +191,7 @@ impl Process {
             conductor,
             shared,
             pool,
+            router: nodes,
             bmc,
             stop,
             servers: vec![public_server, admin_server],
@@ -214,14 +217,19 @@ impl Process {
     /// Takes over reloaded options.
     pub(crate) fn reload(&self, config: &Config) {
         self.shared.set_knobs(Arc::new(config.node_knobs()));
+        self.router.set_lock_wait(config.conductor.node_lock_wait);
         let pool = self.pool.try_send(Configure(config.pool_settings()));
-        if pool.is_err() || self.conductor.try_send(Reloaded).is_err() {
+        if pool.is_err() || self.conductor.try_send(Reloaded(profile(config))).is_err() {
             tracing::warn!("an actor was too busy to take over its new options; send SIGHUP again");
         }
     }
 
-    /// Stops in order: no new requests, no more work, sessions ended, the log closed.
-    pub(crate) async fn stop(self) {
+    /// Stops in order: nodes handed over live, no new requests, sessions ended, the log closed. `patience` bounds the wait
+    /// for work that nobody else could finish.
+    pub(crate) async fn stop(self, patience: Duration) {
+        if let Err(error) = self.conductor.send(Drain { patience }).await {
+            tracing::error!(%error, "the conductor was gone before its stop");
+        }
         self.stop.send_replace(true);
         for server in self.servers {
             if let Err(error) = server.await {

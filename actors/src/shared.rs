@@ -8,10 +8,11 @@ use baton_model::ids::{ConductorId, Epoch, Incarnation, NodeId};
 use baton_model::node::core::Knobs;
 use baton_model::pool::BlockPrefix;
 use baton_model::port::cluster::{Proposer, Sessions};
-use baton_model::port::lease::{LeaseCheck, Leaving};
+use baton_model::port::lease::{LeaseCheck, Leaving, OwnLease};
 use baton_model::state::StateView;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 /// The lease of this conductor: until when it may act, and in which life. Read by every node core and, once more, where
 /// a packet leaves.
@@ -72,6 +73,12 @@ impl Lease {
     /// The session is over; nothing more may be done.
     pub fn end(&self) {
         self.until.store(0, Ordering::Release);
+    }
+}
+
+impl OwnLease for Lease {
+    fn remaining(&self) -> Duration {
+        self.until().since(self.env.clock.now())
     }
 }
 

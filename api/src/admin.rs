@@ -4,9 +4,12 @@
 //! Everything here reads what this conductor knows now, without a read barrier: it has to answer when the cluster cannot.
 
 mod cluster;
+mod conductors;
 mod error;
 mod locks;
 mod nodes;
+mod pins;
+mod rebalance;
 mod staleness;
 
 use crate::request_id;
@@ -15,10 +18,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use baton_model::env::Env;
 use baton_model::ids::RequestId;
 use baton_model::port::cluster::{ClusterStatus, Proposer};
+use baton_model::port::lease::OwnLease;
 use baton_model::port::node::NodeGateway;
 use baton_model::state::StateView;
 use bytes::Bytes;
@@ -42,6 +46,8 @@ pub struct AdminDeps {
     pub nodes: Arc<dyn NodeGateway>,
     /// Knows the cluster.
     pub cluster: Arc<dyn ClusterStatus>,
+    /// What is left of this conductor's lease.
+    pub lease: Arc<dyn OwnLease>,
     /// Time and chance.
     pub env: Env,
     /// All metrics of the process.
@@ -83,6 +89,19 @@ impl AdminApi {
             .route("/admin/v1/nodes/{node}/sync", post(nodes::sync))
             .route("/admin/v1/locks", get(locks::list))
             .route("/admin/v1/locks/{node}/break", post(locks::break_lock))
+            .route("/admin/v1/nodes/{node}/lock/break", post(locks::break_lock))
+            .route(
+                "/admin/v1/nodes/{node}/pin",
+                put(pins::set).delete(pins::clear),
+            )
+            .route("/admin/v1/pins", get(pins::list))
+            .route("/admin/v1/leases", get(conductors::leases))
+            .route("/admin/v1/conductors/{host}/drain", post(conductors::drain))
+            .route(
+                "/admin/v1/conductors/{host}/undrain",
+                post(conductors::undrain),
+            )
+            .route("/admin/v1/rebalance", get(rebalance::preview))
             .route("/admin/v1/staleness", get(staleness::report))
             .fallback(async || AdminError::new(StatusCode::NOT_FOUND, "There is no such page."))
             .method_not_allowed_fallback(async || {

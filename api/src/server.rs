@@ -49,6 +49,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Largest request head; cookies and tokens of a federated Keystone reach 16 KiB.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
+/// Between the last connection and the end of idle ones, when the process stops: a request that is on its way arrives.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// Serves `answer` on a listener until `shutdown` ends, then lets running requests finish.
 pub async fn serve<F, A, S>(listener: TcpListener, answer: F, options: ServeOptions, shutdown: S)
 where
@@ -122,6 +125,8 @@ where
         });
     }
     drop(listener);
+    // Whoever has just connected gets to say what he wants: an idle connection is closed without a word.
+    sleep(LINGER).await;
     if timeout(options.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(
             "requests were still running when the drain time was over; their connections are cut"

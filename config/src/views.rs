@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::option::raw::Raw;
 use baton_model::hardware::{Enabled, Slot};
-use baton_model::node::core::Knobs;
+use baton_model::node::core::{Knobs, WaitLimits};
 use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::session::SessionPeriods;
 
@@ -54,6 +54,13 @@ impl Config {
             notify: nova.send_power_notifications && compute_is_known,
             automated_clean: conductor.automated_clean,
             node_history: conductor.node_history,
+            waits: WaitLimits {
+                deploy: conductor.deploy_callback_timeout,
+                clean: conductor.clean_callback_timeout,
+                inspect: conductor.inspect_wait_timeout,
+                rescue: conductor.rescue_callback_timeout,
+                service: conductor.service_callback_timeout,
+            },
             fake_delay: self.fake.power_delay.shortest,
         }
     }

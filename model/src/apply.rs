@@ -12,7 +12,7 @@ use crate::node::edit::{NodeEdit, Refused, check_deletable, check_editable, clip
 use crate::node::intent::Intent;
 use crate::node::power::PowerState;
 use crate::node::provision::{ProvisionState, Verb};
-use crate::node::record::NodeRecord;
+use crate::node::record::{NodeRecord, REQUESTS_REMEMBERED};
 use crate::object::Kind;
 use crate::object::rules::check_release;
 use crate::state::{Change, ClusterState, ConductorRecord, ConductorStatus, OutboxEvent, Replied};
@@ -92,6 +92,9 @@ impl Entry<'_> {
             Command::EventsDone(events) => Ok(self.events_done(&events)),
             Command::LockBreak(wish) => self.break_lock(wish),
             Command::Object(command) => self.object(command),
+            Command::ConductorServing(session) => {
+                self.conductor_status(session, ConductorStatus::Up)
+            }
         }
     }
 
@@ -450,6 +453,11 @@ impl Entry<'_> {
                 }
             }
             NodeChange::Fenced => record.unfenced = None,
+            NodeChange::Asked(id) => {
+                let over = (record.requests.len() + 1).saturating_sub(REQUESTS_REMEMBERED);
+                record.requests.drain(..over.min(record.requests.len()));
+                record.requests.push(id);
+            }
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 //! These types are persisted. They grow by new variants at the end; nothing is edited, reordered or removed, and golden
 //! bytes in `cluster` freeze them. Every time, id and draw that `apply` needs was chosen before the proposal.
 
-use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, Revision, WallMs};
+use crate::ids::{
+    ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, RequestId, Revision, WallMs,
+};
 use crate::json::Json;
 use crate::node::edit::{NodeEdit, Refused};
 use crate::node::intent::{BmcWrite, Intent};
@@ -74,6 +76,8 @@ pub enum Command {
     LockBreak(BreakLock),
     /// An object that is no node is made, changed or deleted.
     Object(ObjectCommand),
+    /// A draining conductor takes nodes again.
+    ConductorServing(Session),
 }
 
 impl Command {
@@ -92,6 +96,7 @@ impl Command {
             Self::EventsDone(_) => "events-done",
             Self::LockBreak(_) => "lock-break",
             Self::Object(command) => command.name(),
+            Self::ConductorServing(_) => "conductor-serving",
         }
     }
 }
@@ -223,6 +228,8 @@ pub enum NodeChange {
     WriteAccepted(IntentId),
     /// The session that a former holder's write might have used has ended, or can do no harm any more.
     Fenced,
+    /// These changes are what this API request asked for; asked again, it is answered from memory.
+    Asked(RequestId),
 }
 
 /// See [`Command::EventsDone`].

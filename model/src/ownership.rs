@@ -3,6 +3,10 @@
 //! Rendezvous hashing (Thaler and Ravishankar, 1998) over the conductors that are up and serve the node's group: when a
 //! conductor goes, only its nodes move, evenly to all others; when one comes, it takes only its share. A pin wins while
 //! its conductor is up.
+//!
+//! Racks need no weights: each conductor has the same share wherever it stands, so a rack's share is that of its
+//! conductors, and when all of them go at once, each of their nodes goes to its next best conductor, evenly spread over those
+//! that are left in the other racks. A share per rack would load the only conductor of a rack with more than the others.
 
 use crate::ids::{ConductorId, NodeId};
 use crate::node::record::NodeRecord;
@@ -105,6 +109,37 @@ mod tests {
                 "{conductor} owns {share} of 9000"
             );
         }
+    }
+
+    #[test]
+    fn a_lost_rack_spreads_evenly_and_a_new_conductor_takes_only_its_share() {
+        // Two racks of two and one of one; rack A is 1 and 2.
+        let all = conductors(&[1, 2, 3, 4, 5]);
+        let without_a = conductors(&[3, 4, 5]);
+        let with_new = conductors(&[1, 2, 3, 4, 5, 6]);
+        let owner = |conductors: &Conductors, node: &NodeRecord| {
+            owner_of(conductors, node).expect("some are up").0
+        };
+        let (mut spread, mut taken) = (BTreeMap::<ConductorId, u32>::new(), 0);
+        for n in 0..15_000 {
+            let node = node(n);
+            let before = owner(&all, &node);
+            let after = owner(&without_a, &node);
+            if before.0 <= 2 {
+                *spread.entry(after).or_default() += 1;
+            } else {
+                assert_eq!(before, after, "a node of another rack moved");
+            }
+            let joined = owner(&with_new, &node);
+            assert!(joined == before || joined == ConductorId(6));
+            taken += u32::from(joined != before);
+        }
+        assert_eq!(spread.len(), 3);
+        for (conductor, share) in spread {
+            // 6000 nodes over three, give or take five standard deviations.
+            assert!((1817..2183).contains(&share), "{conductor} got {share}");
+        }
+        assert!((2270..2730).contains(&taken), "the new one took {taken}");
     }
 
     #[test]

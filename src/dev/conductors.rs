@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::process::{Child, Command};
 
 /// How long a conductor may take to stop before it is killed.
@@ -27,6 +27,9 @@ pub(super) struct Layout {
     count: u8,
     /// Seconds between two power syncs of a machine.
     sync_interval: u32,
+    /// The simulated BMCs stand beside the conductors and not on the simulator's usual ports, so that two clusters can run
+    /// on one machine.
+    beside: bool,
 }
 
 impl Layout {
@@ -37,6 +40,7 @@ impl Layout {
                 base: api_port,
                 count,
                 sync_interval,
+                beside: false,
             });
         }
         // Clusters that start at the same time begin to look at different places.
@@ -47,6 +51,7 @@ impl Layout {
                 base,
                 count,
                 sync_interval,
+                beside: true,
             };
             if layout.is_free().await {
                 return Ok(layout);
@@ -63,12 +68,16 @@ impl Layout {
                 self.peer_port(number),
             ]
         });
-        for port in of_conductors.chain([self.control_port()]) {
-            if TcpListener::bind(("127.0.0.1", port)).await.is_err() {
+        let redfish = self.bmc_ports().map(|(_, redfish)| redfish);
+        for port in of_conductors.chain([self.control_port()]).chain(redfish) {
+            if TcpListener::bind(("0.0.0.0", port)).await.is_err() {
                 return false;
             }
         }
-        true
+        match self.bmc_ports() {
+            Some((ipmi, _)) => UdpSocket::bind(("0.0.0.0", ipmi)).await.is_ok(),
+            None => true,
+        }
     }
 
     pub(super) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
@@ -93,6 +102,11 @@ impl Layout {
 
     pub(super) const fn control_port(&self) -> u16 {
         self.base + 5
+    }
+
+    /// The ports of the simulated BMCs, IPMI and Redfish, where they are not the usual ones.
+    pub(super) fn bmc_ports(&self) -> Option<(u16, u16)> {
+        self.beside.then_some((self.base + 6, self.base + 7))
     }
 
     pub(super) fn describe(&self, number: u8) -> String {

@@ -10,6 +10,7 @@ use crate::cli::DevArgs;
 use crate::output;
 use crate::signals::StopSignal;
 use anyhow::Context as _;
+use baton_bmc::sim::Layout::Addresses;
 use baton_bmc::sim::{Farm, FarmConfig};
 use conductors::{Conductor, Layout};
 use std::path::{Path, PathBuf};
@@ -84,13 +85,23 @@ async fn bring_up(
 }
 
 async fn start_farm(ipmi: u32, redfish: u32, data: &Path, layout: &Layout) -> anyhow::Result<Farm> {
-    let config = FarmConfig {
+    let mut config = FarmConfig {
         ipmi,
         redfish,
         ca_file: Some(data.join(BMC_CA)),
         control: Some(([127, 0, 0, 1], layout.control_port()).into()),
         ..FarmConfig::default()
     };
+    if let Some((of_ipmi, of_redfish)) = layout.bmc_ports() {
+        for (layout, own) in [
+            (&mut config.ipmi_layout, of_ipmi),
+            (&mut config.redfish_layout, of_redfish),
+        ] {
+            if let Addresses { port, .. } = layout {
+                *port = own;
+            }
+        }
+    }
     let farm = Farm::start(config)
         .await
         .context("could not start the simulated BMCs")?;

@@ -1,6 +1,8 @@
 //! A conductor that is stopped between its last look at the lease and the packet, and goes on after its nodes were taken
 //! over, changes nothing on any machine: the BMC itself refuses what it sends.
 
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
 use crate::support::{Dev, eventually, exchange, get};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -2,4 +2,6 @@
 
 mod dev;
 mod fencing;
+mod reload;
+mod rolling;
 mod support;

@@ -128,8 +128,24 @@ impl Dev {
 
     /// `kill -9`, and waits until `baton dev` has noticed; the command that starts the conductor again.
     pub(crate) fn kill(&self, conductor: u8) -> String {
+        self.end(conductor, "-KILL")
+    }
+
+    /// Signals a conductor that `baton dev` started.
+    pub(crate) fn signal(&self, conductor: u8, signal: &str) {
+        let pid = self.pid(conductor);
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// SIGTERM, and waits until it has ended; the command that starts it again.
+    pub(crate) fn terminate(&self, conductor: u8) -> String {
+        self.end(conductor, "-TERM")
+    }
+
+    fn end(&self, conductor: u8, signal: &str) -> String {
         let status = Command::new("kill")
-            .args(["-9", &self.pid(conductor)])
+            .args([signal, &self.pid(conductor)])
             .status()
             .unwrap();
         assert!(status.success());

@@ -1,11 +1,13 @@
 //! The lives of a conductor: begun with a durable incarnation, kept alive by renewals, ended by a drain or by silence.
 
 use super::ConductorActor;
+use super::drain::TOLD_WITHIN;
 use actix::{
     ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseActFuture, WrapFuture,
 };
 use baton_model::command::{Command, Refusal, Reply};
 use baton_model::port::cluster::RenewError;
+use baton_model::state::ConductorStatus;
 use std::time::Duration;
 
 /// While the cluster cannot take a new life, how often to try. An election takes about a second.
@@ -59,6 +61,37 @@ impl ConductorActor {
         ctx.spawn(announced);
     }
 
+    /// The group changed in the middle of a life: the same life says so. A draining conductor says it when it serves again.
+    pub(super) fn announce_again(&mut self, ctx: &mut Context<Self>) {
+        let session = self.shared.lease.session();
+        let serves = {
+            let state = self.shared.state.read();
+            state.is_live(session)
+                && state
+                    .conductor(session.conductor)
+                    .is_some_and(|record| record.status == ConductorStatus::Up)
+        };
+        if !serves {
+            return;
+        }
+        let proposer = self.shared.proposer.clone();
+        let command = self.up();
+        let proposed = async move { proposer.propose(command).await };
+        let told = proposed
+            .into_actor(self)
+            .map(|result, _, ctx| match result {
+                Ok(Reply::Done { .. }) => {}
+                Ok(Reply::Refused(refusal)) => {
+                    tracing::warn!(?refusal, "the new conductor group was not accepted");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the new conductor group was not stored; trying again");
+                    ctx.run_later(BEGIN_AGAIN, |actor, ctx| actor.announce_again(ctx));
+                }
+            });
+        ctx.spawn(told);
+    }
+
     /// Renews once and again. The lease is counted from when the renewal was sent.
     fn renew(&mut self, ctx: &mut Context<Self>) {
         let session = self.shared.lease.session();
@@ -102,10 +135,17 @@ impl Handler<Stop> for ConductorActor {
     fn handle(&mut self, _: Stop, _: &mut Self::Context) -> Self::Result {
         let session = self.shared.lease.session();
         let proposer = self.shared.proposer.clone();
-        let told = async move { proposer.propose(Command::ConductorDown(session)).await };
+        let told = async move {
+            let goodbye = proposer.propose(Command::ConductorDown(session));
+            tokio::time::timeout(TOLD_WITHIN, goodbye).await
+        };
         Box::pin(told.into_actor(self).map(|result, actor, ctx| {
-            if let Err(error) = result {
-                tracing::warn!(%error, "could not say goodbye; the session will expire");
+            match result {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "could not say goodbye; the session will expire");
+                }
+                Err(_) => tracing::warn!("could not say goodbye in time; the session will expire"),
             }
             actor.shared.lease.end();
             actor.end(ctx);

@@ -3,6 +3,7 @@
 //! It compares, whenever something was applied, the nodes that the replicated state gives it with the actors it has, and
 //! starts or retires the difference. Takeover is nothing else. A node actor that panics is built anew from the record.
 
+mod drain;
 mod feed;
 mod life;
 mod placement;
@@ -10,6 +11,7 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
+pub use drain::Drain;
 pub use feed::ChangeFeed;
 pub use life::Stop;
 pub use placement::Placement;
@@ -18,11 +20,13 @@ pub use registry::Registry;
 use crate::node::{Poke, Retire};
 use crate::shared::Shared;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
-use baton_model::command::{Command, ConductorUp, EditNode};
+use baton_model::command::{Command, ConductorUp, EditNode, Session};
 use baton_model::env::Mono;
 use baton_model::ids::NodeId;
 use baton_model::node::edit::NodeEdit;
+use baton_model::node::record::NodeRecord;
 use baton_model::session::SessionPeriods;
+use baton_model::state::ClusterState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,6 +161,16 @@ impl Handler<Changed> for ConductorActor {
     }
 }
 
+/// Whether the node's actor belongs here: because the node is owned here, or because its running work is, which ends where
+/// it began when the node's new owner lets it.
+fn is_ours(state: &ClusterState, node: &NodeRecord, session: Session) -> bool {
+    let holds = node
+        .intent
+        .as_ref()
+        .is_some_and(|intent| intent.holder_session() == session);
+    holds || state.owner(node) == Some(session.conductor)
+}
+
 impl ConductorActor {
     /// Compares all nodes with all actors: a conductor came or went, or the state was replaced.
     fn reconcile(
@@ -170,9 +184,7 @@ impl ConductorActor {
         {
             let state = self.shared.state.read();
             if state.is_live(session) {
-                let mine = state
-                    .nodes()
-                    .filter(|node| state.owner(node) == Some(session.conductor));
+                let mine = state.nodes().filter(|node| is_ours(&state, node, session));
                 look_at.extend(mine.map(|node| node.id));
             } else if state.conductor(session.conductor).is_some() {
                 self.shared.lease.end();
@@ -192,9 +204,7 @@ impl ConductorActor {
             let state = self.shared.state.read();
             state
                 .node(node)
-                .filter(|record| {
-                    state.is_live(session) && state.owner(record) == Some(session.conductor)
-                })
+                .filter(|record| state.is_live(session) && is_ours(&state, record, session))
                 .cloned()
         };
         match (record, self.registry.get(node)) {
@@ -221,11 +231,7 @@ impl ConductorActor {
         }
     }
 
-    fn start_node(
-        &mut self,
-        record: Arc<baton_model::node::record::NodeRecord>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn start_node(&mut self, record: Arc<NodeRecord>, ctx: &mut Context<Self>) {
         self.generation = self.generation.wrapping_add(1);
         let (node, generation) = (record.id, self.generation);
         let died = ctx.address().downgrade().recipient();
@@ -317,15 +323,20 @@ impl ConductorActor {
 
 // --- Reload -------------------------------------------------------------------------------------
 
-/// The options were reloaded: every node looks at its schedule again.
-#[derive(Clone, Copy, Debug, Message)]
+/// The options were reloaded: every node looks at its schedule again, and a changed profile is announced.
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Reloaded;
+pub struct Reloaded(pub Profile);
 
 impl Handler<Reloaded> for ConductorActor {
     type Result = ();
 
-    fn handle(&mut self, _: Reloaded, ctx: &mut Self::Context) {
+    fn handle(&mut self, Reloaded(profile): Reloaded, ctx: &mut Self::Context) {
+        let moved = self.profile.group != profile.group;
+        self.profile = profile;
+        if moved {
+            self.announce_again(ctx);
+        }
         self.feed.put_back(self.registry.nodes());
         ctx.notify(Changed);
     }

@@ -17,6 +17,7 @@ use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::port::bmc::{PowerAction, PowerReading};
 use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeRequest};
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio::task::LocalSet;
 use uuid::Uuid;
@@ -135,7 +136,9 @@ impl Conductor {
     async fn power(&self, node: NodeId, request: PowerRequest) -> Result<NodeAnswer, NodeError> {
         let timeout_s = None;
         let request = NodeRequest::Power { request, timeout_s };
-        let id = RequestId("req-1".into());
+        static ASKED: AtomicU64 = AtomicU64::new(0);
+        let number = ASKED.fetch_add(1, Ordering::Relaxed);
+        let id = RequestId(format!("req-{number}").into());
         self.registry.request(node, id, request).await
     }
 }
@@ -292,6 +295,73 @@ async fn a_node_whose_actor_keeps_panicking_goes_into_maintenance_and_the_others
         assert!(reason.is_some_and(|reason| reason.contains("panicked 4 times")));
         only.power(good, PowerRequest::Off).await.expect("taken");
         eventually(|| world.is_settled(good, PowerState::Off)).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_hands_all_nodes_over_while_running_work_ends_where_it_began() {
+    local(async {
+        let world = World::new();
+        let nodes: Vec<NodeId> = (1..=20).map(|n| world.node(n)).collect();
+        let (first, second) = (world.conductor(1), world.conductor(2));
+        first.is_up().await;
+        second.is_up().await;
+        eventually(|| first.registry.len() + second.registry.len() == nodes.len()).await;
+        let busy = first.registry.nodes()[0];
+        let address = format!("10.0.0.{}", busy.0.as_u128());
+        first.bmc.hold_writes(true);
+        first.power(busy, PowerRequest::Off).await.expect("taken");
+
+        let drained = first.addr.send(Drain {
+            patience: Duration::from_secs(60),
+        });
+        let drained = tokio::task::spawn_local(drained);
+        eventually(|| second.registry.len() == nodes.len()).await;
+        eventually(|| first.registry.nodes() == vec![busy]).await;
+        assert!(!drained.is_finished());
+        let waits = second.power(busy, PowerRequest::On);
+        tokio::pin!(waits);
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut waits).await;
+        assert!(early.is_err(), "the lock is still held");
+
+        first.bmc.hold_writes(false);
+        drained.await.expect("no panic").expect("alive");
+        waits.await.expect("taken by the new owner");
+        eventually(|| world.is_settled(busy, PowerState::On)).await;
+        eventually(|| first.registry.is_empty()).await;
+        assert_eq!(world.record(busy).last_error, None);
+        world.machines.with(&address, |machine| {
+            assert_eq!(machine.acted, vec![PowerAction::Off, PowerAction::On]);
+            assert_eq!(machine.fenced_off, Vec::new());
+        });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_end_is_handed_over_and_finished_by_the_next() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        let first = world.conductor(1);
+        first.is_up().await;
+        eventually(|| first.registry.len() == 1).await;
+        first.bmc.hold_writes(true);
+        first
+            .power(node, PowerRequest::Reboot)
+            .await
+            .expect("taken");
+        let second = world.conductor(2);
+        second.is_up().await;
+        let patience = Duration::from_secs(60);
+        first.addr.send(Drain { patience }).await.expect("alive");
+        first.addr.send(Stop).await.expect("alive");
+        eventually(|| world.is_settled(node, PowerState::On)).await;
+        assert_eq!(world.record(node).last_error, None);
+        world.machines.with("10.0.0.1", |machine| {
+            assert_eq!(machine.acted, vec![PowerAction::Off, PowerAction::On]);
+        });
     })
     .await;
 }

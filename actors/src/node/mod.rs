@@ -44,7 +44,7 @@ impl NodeActor {
     #[must_use]
     pub fn new(shared: Arc<Shared>, record: Arc<NodeRecord>) -> Self {
         let knobs = shared.knobs();
-        let context = context(&shared, &knobs);
+        let context = context(&shared, &knobs, &record);
         let draw = shared.env.entropy.next_u64();
         Self {
             id: record.id,
@@ -61,7 +61,13 @@ impl NodeActor {
     /// Hands one input to the core and carries out what comes back.
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
         let knobs = self.shared.knobs();
-        let effects = self.core.step(context(&self.shared, &knobs), input);
+        // What the core is told is about the record that it has when it decides.
+        let record = match &input {
+            Input::Record(record) => record.clone(),
+            _ => self.core.record().clone(),
+        };
+        let context = context(&self.shared, &knobs, &record);
+        let effects = self.core.step(context, input);
         for effect in effects {
             self.carry_out(effect, ctx);
         }
@@ -77,8 +83,22 @@ impl NodeActor {
     }
 }
 
-fn context<'a>(shared: &'a Shared, knobs: &'a core::Knobs) -> core::Context<'a> {
+fn context<'a>(
+    shared: &'a Shared,
+    knobs: &'a core::Knobs,
+    record: &NodeRecord,
+) -> core::Context<'a> {
+    let session = shared.lease.session();
+    let state = shared.state.read();
+    let is_owner = state.owner(record) == Some(session.conductor) && state.is_live(session);
+    let other_holds = record
+        .intent
+        .as_ref()
+        .map(|intent| intent.holder_session())
+        .is_some_and(|holder| holder != session && state.is_live(holder));
     core::Context {
+        is_owner,
+        other_holds,
         now: shared.env.clock.now(),
         wall: shared.env.clock.wall(),
         lease_until: shared.lease.until(),
@@ -103,6 +123,8 @@ impl Handler<Poke> for NodeActor {
 
     fn handle(&mut self, _: Poke, ctx: &mut Self::Context) {
         self.refresh(ctx);
+        // Not only the record counts: who owns the node, and whether the holder of its lock lives, may have changed.
+        self.step(Input::Wake, ctx);
     }
 }
 

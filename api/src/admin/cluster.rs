@@ -18,7 +18,7 @@ pub(super) async fn report(State(admin): State<Arc<Admin>>) -> Reply {
 }
 
 /// The word of a conductor's status.
-const fn status(status: ConductorStatus) -> &'static str {
+pub(super) const fn status(status: ConductorStatus) -> &'static str {
     match status {
         ConductorStatus::Up => "up",
         ConductorStatus::Draining => "draining",

@@ -3,6 +3,7 @@
 use super::Admin;
 use super::error::AdminError;
 use super::nodes::find;
+use crate::out::time;
 use crate::reply::Reply;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -39,7 +40,15 @@ pub(super) fn lock(state: &ClusterState, node: &NodeRecord, intent: &Intent, now
         "age_ms": age_ms,
         "limit_s": intent.limit_s,
         "remaining_ms": limit_ms.saturating_sub(age_ms),
+        "deadline": time(WallMs(intent.since.0.saturating_add(limit_ms))),
         "overdue": age_ms > limit_ms,
+        "bmc_write": intent.write.as_ref().map(|write| {
+            json!({
+                "command": write.action.to_string(),
+                "session": write.session.to_string(),
+                "accepted": write.accepted,
+            })
+        }),
         "provision_state": node.provision_state,
     })
 }
@@ -71,13 +80,13 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Reply {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
-    /// The lock that was seen; a newer one is left alone.
-    intent: IntentId,
+    /// The lock that was seen; a newer one is left alone. Without it, the lock that is held now.
+    intent: Option<IntentId>,
     /// Kept in the node's `last_error`.
     reason: String,
 }
 
-/// `POST /admin/v1/locks/{node}/break`: ends the tenure of the holder, who is fenced from then on.
+/// `POST /admin/v1/nodes/{node}/lock/break`, also as `/admin/v1/locks/{node}/break`: ends the tenure of the holder, who is fenced from then on.
 pub(super) async fn break_lock(
     State(admin): State<Arc<Admin>>,
     Path(ident): Path<String>,
@@ -86,7 +95,7 @@ pub(super) async fn break_lock(
     let bad = |text: String| AdminError::new(StatusCode::BAD_REQUEST, text);
     let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
         bad(format!(
-            "Send {{\"intent\": <id as shown in /admin/v1/locks>, \"reason\": \"…\"}}: {error}"
+            "Send {{\"reason\": \"…\"}}, and \"intent\": <id as shown in /admin/v1/locks> to break that lock only: {error}"
         ))
     })?;
     if wish.reason.trim().is_empty() {
@@ -95,9 +104,14 @@ pub(super) async fn break_lock(
         ));
     }
     let node = find(&admin, &ident)?;
+    let held = node.intent.as_ref().map(|intent| intent.id);
+    let Some(intent) = wish.intent.or(held) else {
+        let text = format!("Node {} is not locked.", node.id);
+        return Err(AdminError::new(StatusCode::CONFLICT, text));
+    };
     let command = Command::LockBreak(BreakLock {
         node: node.id,
-        intent: wish.intent,
+        intent,
         reason: wish.reason.into(),
     });
     match admin.deps.proposer.propose(command).await? {
@@ -105,8 +119,8 @@ pub(super) async fn break_lock(
         Applied::Refused(Refusal::Moved { .. }) => Err(AdminError::new(
             StatusCode::CONFLICT,
             format!(
-                "Node {} is not locked by intent {} any more.",
-                node.id, wish.intent
+                "Node {} is not locked by intent {intent} any more.",
+                node.id
             ),
         )),
         Applied::Refused(other) => {

@@ -45,6 +45,14 @@ pub(super) fn live(known: &NodeLive) -> Value {
     })
 }
 
+/// Why a conductor owns a node.
+pub(super) const fn word(why: OwnedBy) -> &'static str {
+    match why {
+        OwnedBy::Pin => "pin",
+        OwnedBy::Hash => "hash",
+    }
+}
+
 /// `GET /admin/v1/nodes/{node}`.
 pub(super) async fn show(
     State(admin): State<Arc<Admin>>,
@@ -74,10 +82,7 @@ pub(super) async fn show(
         "fault": node.fault,
         "last_error": node.last_error,
         "owner": owner.map(|(owner, _)| state.host_of(owner)),
-        "owned_by": owner.map(|(_, why)| match why {
-            OwnedBy::Pin => "pin",
-            OwnedBy::Hash => "hash",
-        }),
+        "owned_by": owner.map(|(_, why)| word(why)),
         "pin": node.pin.map(|pin| state.host_of(pin)),
         "epoch": node.epoch,
         "revision": node.revision,
@@ -85,6 +90,7 @@ pub(super) async fn show(
             json!({"host": state.host_of(conductor), "incarnation": incarnation})
         }),
         "sync_failures": node.sync_failures,
+        "unfenced_session": node.unfenced.as_ref().map(ToString::to_string),
         "lock": node.intent.as_ref().map(|intent| lock(&state, &node, intent, now)),
         "live": known,
         "live_unknown_because": unknown_because,

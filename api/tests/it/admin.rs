@@ -4,14 +4,17 @@ use crate::world::{ME, World, env};
 use axum::body::Bytes;
 use axum::http::{Method, Request, StatusCode};
 use baton_api::{AdminApi, AdminDeps};
+use baton_model::command::Command;
 use baton_model::ids::{ConductorId, LogIndex};
 use baton_model::port::cluster::{
     ClusterReport, ClusterStatus, MemberReport, MemberRole, Proposer,
 };
+use baton_model::port::lease::OwnLease;
 use baton_model::port::node::NodeGateway;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 struct Alone;
 
@@ -36,6 +39,15 @@ impl ClusterStatus for Alone {
     }
 }
 
+/// A lease with half a second left.
+struct Half;
+
+impl OwnLease for Half {
+    fn remaining(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+}
+
 pub(crate) fn admin(world: &World) -> AdminApi {
     let registry = Arc::new(Mutex::new(prometheus_client::registry::Registry::default()));
     world
@@ -46,6 +58,7 @@ pub(crate) fn admin(world: &World) -> AdminApi {
         proposer: Arc::clone(&world.cluster) as Arc<dyn Proposer>,
         nodes: Arc::clone(&world.owner) as Arc<dyn NodeGateway>,
         cluster: Arc::new(Alone),
+        lease: Arc::new(Half),
         env: env(),
         registry,
     })
@@ -137,13 +150,14 @@ async fn a_lock_is_broken_by_its_id_and_with_a_reason() {
     assert_eq!(locks["total"], 1);
     assert_eq!(locks["locks"][0]["purpose"], "provision action manage");
     assert_eq!(locks["locks"][0]["overdue"], true);
-    let path = format!("/admin/v1/locks/{id}/break");
+    let path = format!("/admin/v1/nodes/{id}/lock/break");
     for (body, wanted) in [
         (json!({}), 400),
         (json!({"intent": intent, "reason": " "}), 400),
         (json!({"intent": 99, "reason": "stuck"}), 409),
         (json!({"intent": intent, "reason": "stuck since noon"}), 200),
         (json!({"intent": intent, "reason": "stuck since noon"}), 409),
+        (json!({"reason": "stuck since noon"}), 409),
     ] {
         let (status, answer) = ask(&api, Method::POST, &path, Some(body.clone())).await;
         assert_eq!(
@@ -176,4 +190,71 @@ async fn the_page_is_whole_and_foreign_forms_are_refused() {
         .body(Full::new(Bytes::new()))
         .expect("valid");
     assert_eq!(api.handle(form).await.status(), 415);
+}
+
+#[tokio::test]
+async fn conductors_drain_and_serve_again_and_the_effect_is_told_before() {
+    let world = World::new();
+    for n in 0..40 {
+        world.enroll(&format!("node-{n}")).await;
+    }
+    let api = admin(&world);
+    let other = world.join("rack-2");
+    let preview = get(&api, "/admin/v1/rebalance?without=rack-2").await;
+    let moved = preview["moved"].as_u64().expect("a number");
+    assert!((8..=32).contains(&moved), "{preview}");
+    assert_eq!(preview["moves"][0]["from"], "rack-2");
+    assert_eq!(preview["moves"][0]["to"], "rack-1");
+    let leases = get(&api, "/admin/v1/leases").await;
+    assert_eq!(leases["leases"][0]["remaining_ms"], 500);
+    assert_eq!(leases["leases"][1]["remaining_ms"], Value::Null);
+
+    let path = "/admin/v1/conductors/rack-2/drain";
+    let (status, body) = ask(&api, Method::POST, path, Some(json!({}))).await;
+    assert_eq!(status, 200, "{body:?}");
+    let members = get(&api, "/admin/v1/members").await;
+    assert_eq!(members["members"][0]["nodes"], 40);
+    assert_eq!(members["members"][1]["status"], "draining");
+    let preview = get(&api, "/admin/v1/rebalance?with=rack-2").await;
+    assert_eq!(preview["moved"], moved);
+    let path = "/admin/v1/conductors/rack-2/undrain";
+    let (status, _) = ask(&api, Method::POST, path, Some(json!({}))).await;
+    assert_eq!(status, 200);
+    let members = get(&api, "/admin/v1/members").await;
+    assert_eq!(members["members"][1]["nodes"], moved);
+
+    world.cluster.apply(Command::ConductorDown(other));
+    let (status, _) = ask(&api, Method::POST, path, Some(json!({}))).await;
+    assert_eq!(status, 409, "nobody is there to serve");
+    let path = "/admin/v1/conductors/nobody/drain";
+    let (status, body) = ask(&api, Method::POST, path, Some(json!({}))).await;
+    assert_eq!(status, 404);
+    assert!(String::from_utf8_lossy(&body).contains("rack-1, rack-2"));
+}
+
+#[tokio::test]
+async fn a_pin_moves_one_node_and_holds_while_its_conductor_is_up() {
+    let world = World::new();
+    world.enroll("one").await;
+    let api = admin(&world);
+    let other = world.join("rack-2");
+    for host in ["rack-1", "rack-2"] {
+        let body = Some(json!({"conductor": host}));
+        let (status, _) = ask(&api, Method::PUT, "/admin/v1/nodes/one/pin", body).await;
+        assert_eq!(status, 200);
+        let node = get(&api, "/admin/v1/nodes/one").await;
+        assert_eq!(
+            (&node["owner"], &node["owned_by"]),
+            (&json!(host), &json!("pin"))
+        );
+    }
+    world.cluster.apply(Command::ConductorDown(other));
+    let pins = get(&api, "/admin/v1/pins").await;
+    assert_eq!(pins["total"], 1);
+    assert_eq!(pins["pins"][0]["conductor"], "rack-2");
+    assert_eq!(pins["pins"][0]["owner"], "rack-1");
+    assert_eq!(pins["pins"][0]["owned_by"], "hash");
+    let (status, _) = ask(&api, Method::DELETE, "/admin/v1/nodes/one/pin", None).await;
+    assert_eq!(status, 200);
+    assert_eq!(get(&api, "/admin/v1/pins").await["total"], 0);
 }

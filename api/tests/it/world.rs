@@ -365,6 +365,23 @@ impl World {
     }
 
     /// A fake node with this name.
+    /// Another conductor comes up.
+    pub(crate) fn join(&self, host: &str) -> Session {
+        let session = Session {
+            conductor: ConductorId(2),
+            incarnation: Incarnation(1),
+        };
+        let reply = self.cluster.apply(Command::ConductorUp(ConductorUp {
+            session,
+            host: host.into(),
+            group: "".into(),
+            rack: "".into(),
+            drivers: vec!["fake-hardware".into()],
+        }));
+        assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
+        session
+    }
+
     pub(crate) async fn enroll(&self, name: &str) -> NodeId {
         let body = serde_json::json!({"driver": "fake-hardware", "name": name});
         let answer = self.post("/v1/nodes", body).await.expect(201);

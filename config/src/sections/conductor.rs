@@ -80,15 +80,15 @@ section! {
 
     // --- Time limits of waiting states ---
     /// Longest silence of the ramdisk in `wait call-back`.
-    deploy_callback_timeout: Interval = 1800, live, planned;
+    deploy_callback_timeout: Interval = 1800, live;
     /// Longest silence of the ramdisk in `clean wait`.
-    clean_callback_timeout: Interval = 1800, live, planned;
+    clean_callback_timeout: Interval = 1800, live;
     /// Longest time in `inspect wait`, from the start of the inspection.
-    inspect_wait_timeout: Interval = 1800, live, planned;
+    inspect_wait_timeout: Interval = 1800, live;
     /// Longest time in `rescue wait`.
-    rescue_callback_timeout: Interval = 1800, live, planned;
+    rescue_callback_timeout: Interval = 1800, live;
     /// Longest silence of the ramdisk in `service wait`.
-    service_callback_timeout: Interval = 1800, live, planned;
+    service_callback_timeout: Interval = 1800, live;
     /// The longest that a reserved `wait` step may ask for.
     max_conductor_wait_step_seconds: Seconds = 30, live, range(0, 1800), planned;
 

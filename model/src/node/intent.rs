@@ -5,6 +5,7 @@
 
 use super::power::PowerRequest;
 use super::provision::Verb;
+use crate::command::Session;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId, WallMs};
 use crate::port::bmc::PowerAction;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,17 @@ pub struct Intent {
     /// The last BMC write that was announced. None leaves before its announcement is in the log, so a successor knows
     /// which session to end, and what may have happened.
     pub write: Option<BmcWrite>,
+}
+
+impl Intent {
+    /// The life of the conductor that holds it.
+    #[must_use]
+    pub const fn holder_session(&self) -> Session {
+        Session {
+            conductor: self.holder,
+            incarnation: self.incarnation,
+        }
+    }
 }
 
 /// A BMC write that is about to leave, or has left.

@@ -414,9 +414,9 @@ impl ProvisionState {
             | ServiceFailed => Takeover::Keep,
             WaitCallBack | CleanWait | InspectWait | RescueWait | ServiceWait | DeployHold
             | CleanHold | ServiceHold => Takeover::KeepWaiting,
-            // Reading a BMC again harms nobody.
-            Verifying | Inspecting | Adopting => Takeover::Resume,
-            Deploying | Cleaning | Deleting | Rescuing | Unrescuing | Servicing => Takeover::Fail,
+            // Reading a BMC again harms nobody, nor does switching off what is to be torn down.
+            Verifying | Inspecting | Adopting | Deleting => Takeover::Resume,
+            Deploying | Cleaning | Rescuing | Unrescuing | Servicing => Takeover::Fail,
         }
     }
 

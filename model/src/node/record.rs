@@ -3,7 +3,7 @@
 use super::intent::{BmcSession, Intent};
 use super::power::PowerState;
 use super::provision::ProvisionState;
-use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, NodeId, Revision, WallMs};
+use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, NodeId, RequestId, Revision, WallMs};
 use crate::json::Json;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -60,6 +60,11 @@ pub struct Interfaces {
     pub vendor: Box<str>,
 }
 
+/// API requests for work that a node remembers. A request is repeated by the conductor that carries it, within seconds
+/// and with the same id, when the owner vanished before it answered; other requests for the same machine come in
+/// between only if several clients command it at once.
+pub const REQUESTS_REMEMBERED: usize = 4;
+
 /// One managed machine as every conductor knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NodeRecord {
@@ -77,6 +82,8 @@ pub struct NodeRecord {
     pub intent: Option<Intent>,
     /// The id that the next intent gets.
     pub next_intent: IntentId,
+    /// The API requests that were carried out last, the newest last; see [`REQUESTS_REMEMBERED`].
+    pub requests: Vec<RequestId>,
     /// A BMC session that a write of a fenced holder may still use. It is ended before anything else is written.
     pub unfenced: Option<BmcSession>,
     /// An operator's wish that this conductor owns the node while it is up.
@@ -198,6 +205,7 @@ impl NodeRecord {
             acted: None,
             intent: None,
             next_intent: IntentId(1),
+            requests: Vec::new(),
             unfenced: None,
             pin: None,
             sync_failures: 0,

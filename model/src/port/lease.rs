@@ -3,6 +3,7 @@
 use crate::ids::{Epoch, NodeId};
 use crate::node::intent::BmcSession;
 use crate::port::bmc::PowerAction;
+use std::time::Duration;
 
 /// What is about to leave for a BMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,12 @@ pub enum Leaving<'a> {
     },
     /// The end of a session that a former holder's write may still use.
     EndSession,
+}
+
+/// Tells operators how long this conductor may act without another renewal. Never used for a decision.
+pub trait OwnLease: Send + Sync {
+    /// What is left of the lease now; zero once it is over.
+    fn remaining(&self) -> Duration;
 }
 
 /// Tells whether this conductor may still write to a node's BMC.

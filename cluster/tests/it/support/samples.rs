@@ -92,6 +92,7 @@ fn node() -> NodeRecord {
     node.revision = Revision(5);
     node.epoch = Epoch(2);
     node.unfenced = Some(BmcSession::Unbound);
+    node.requests = vec![RequestId("req-6".into())];
     node.acted = Some((ConductorId(3), Incarnation(8)));
     node.intent = intents().into_iter().next();
     node.pin = Some(ConductorId(1));
@@ -202,6 +203,7 @@ fn all_changes() -> Vec<NodeChange> {
         },
         NodeChange::WriteAccepted(IntentId(4)),
         NodeChange::Fenced,
+        NodeChange::Asked(RequestId("req-7".into())),
     ]);
     changes
 }
@@ -266,6 +268,7 @@ fn commands() -> Vec<Command> {
             backfill: Some(NODE),
             failure: "none".into(),
         }))),
+        Command::ConductorServing(SESSION),
     ]
 }
 
@@ -276,6 +279,7 @@ pub(crate) fn proposals() -> Vec<(&'static str, Proposal)> {
             Command::ConductorUp(_)
             | Command::ConductorDraining(_)
             | Command::ConductorDown(_)
+            | Command::ConductorServing(_)
             | Command::ConductorRemove(_)
             | Command::NodeCreate(_)
             | Command::NodeEdit(_)

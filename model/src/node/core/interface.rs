@@ -36,8 +36,38 @@ pub struct Knobs {
     pub automated_clean: bool,
     /// `node_history`; gates the clearing of `last_error` by power sync, as in Ironic.
     pub node_history: bool,
+    /// How long a node may wait for its ramdisk or for an asynchronous step.
+    pub waits: WaitLimits,
     /// Delay of every call of the fake power interface (`[fake]power_delay`).
     pub fake_delay: Duration,
+}
+
+/// The time limits of waiting states; `None` waits for ever. Holds wait for a user and have no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitLimits {
+    /// `deploy_callback_timeout`
+    pub deploy: Option<Duration>,
+    /// `clean_callback_timeout`
+    pub clean: Option<Duration>,
+    /// `inspect_wait_timeout`
+    pub inspect: Option<Duration>,
+    /// `rescue_callback_timeout`
+    pub rescue: Option<Duration>,
+    /// `service_callback_timeout`
+    pub service: Option<Duration>,
+}
+
+impl Default for WaitLimits {
+    fn default() -> Self {
+        let half_an_hour = Some(Duration::from_secs(1800));
+        Self {
+            deploy: half_an_hour,
+            clean: half_an_hour,
+            inspect: half_an_hour,
+            rescue: half_an_hour,
+            service: half_an_hour,
+        }
+    }
 }
 
 impl Default for Knobs {
@@ -53,6 +83,7 @@ impl Default for Knobs {
             notify: false,
             automated_clean: true,
             node_history: true,
+            waits: WaitLimits::default(),
             fake_delay: Duration::ZERO,
         }
     }
@@ -67,6 +98,10 @@ pub struct Context<'a> {
     pub wall: WallMs,
     /// Until when this conductor may act on the node. Past it nothing is sent to a BMC.
     pub lease_until: Mono,
+    /// Whether this conductor owns the node now. A holder that does not finishes its work and begins nothing new.
+    pub is_owner: bool,
+    /// Whether the node's open intent is held by another conductor that lives. It finishes its work; nobody claims it.
+    pub other_holds: bool,
     /// The options.
     pub knobs: &'a Knobs,
     /// The name of this conductor, for texts.

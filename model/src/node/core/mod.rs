@@ -14,6 +14,7 @@ mod proposed;
 mod request;
 mod sync;
 mod takeover;
+mod waiting;
 mod work;
 mod write;
 
@@ -32,10 +33,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use fence::COMMAND_LIMIT;
-pub use interface::{Asker, Context, Effect, Input, Knobs, Note, ReadError, Urgency};
+pub use interface::{Asker, Context, Effect, Input, Knobs, Note, ReadError, Urgency, WaitLimits};
 pub use plan::PowerDriver;
 pub use request::QUEUE_MAX;
 use request::Waiting;
+pub use takeover::can_be_handed_over;
+use waiting::is_sign_of_life;
 use work::Work;
 use write::Seen;
 
@@ -46,6 +49,9 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long after a read that disagreed with the record the second one is made. Two reads of a flapping or lying BMC
 /// that are this far apart and agree are believed; shorter would catch the same glitch twice.
 pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+
+/// When nothing is to be done until somebody says so, how soon to look all the same.
+const IDLE: Duration = Duration::from_secs(600);
 
 /// A scheduled read that was not answered for so long will not be: its answer was lost between actors. The pool itself
 /// answers every job within its deadline, which is at most half of this.
@@ -119,6 +125,8 @@ pub struct NodeCore {
     seen: Option<Seen>,
     /// A read that is under way although nothing waits for it; whatever comes next may use its answer.
     asked: Option<Ticket>,
+    /// Since when the node has been in its waiting state without a sign of life, as far as this owner knows.
+    waiting_since: Mono,
     /// The session that this core has fenced off; see [`NodeRecord::unfenced`].
     fenced: Option<BmcSession>,
 }
@@ -144,6 +152,7 @@ impl NodeCore {
             bmc_error: None,
             seen: None,
             asked: None,
+            waiting_since: context.now,
             fenced: None,
         }
     }
@@ -281,6 +290,9 @@ impl NodeCore {
             return;
         }
         let old = std::mem::replace(&mut self.record, record);
+        if is_sign_of_life(&old, &self.record) {
+            self.waiting_since = context.now;
+        }
         let (from, to) = (old.provision_state, self.record.provision_state);
         if from != to {
             out.push(Effect::Note(Note::Moved { from, to }));
@@ -323,6 +335,9 @@ impl NodeCore {
     /// Looks at the node when nothing is under way: first what was left open, then who waits, then the schedule.
     fn look(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
         self.expire_waiting(context, out);
+        if !context.is_owner {
+            self.dismiss_waiting(out);
+        }
         match &self.phase {
             Phase::Idle => {}
             Phase::Confirming { seen, at } if *at <= context.now => {
@@ -354,10 +369,18 @@ impl NodeCore {
             return;
         }
         if self.record.intent.is_some() {
-            self.take_over(out);
+            if !context.other_holds {
+                self.take_over(out);
+            }
             return;
         }
-        if self.left_over(context, out) || self.serve_waiting(context, out) {
+        if !context.is_owner {
+            return;
+        }
+        if self.left_over(context, out)
+            || self.end_of_patience(context, out)
+            || self.serve_waiting(context, out)
+        {
             return;
         }
         if self.due <= context.now {
@@ -369,12 +392,14 @@ impl NodeCore {
     fn next_wake(&self, context: Context<'_>) -> Mono {
         let phase = match &self.phase {
             Phase::Idle if self.is_held(context.now) => self.hold_until,
-            Phase::Idle => self.due,
+            Phase::Idle if !context.is_owner || self.record.intent.is_some() => context.now + IDLE,
+            Phase::Idle => match self.patience_ends(context.knobs) {
+                Some((at, _)) => self.due.min(at),
+                None => self.due,
+            },
             Phase::Confirming { at, .. } | Phase::Looking { until: at, .. } => *at,
             // The answer wakes the core; the timer only guards against an answer that never comes.
-            Phase::Reading { .. } | Phase::Proposing { .. } => {
-                context.now + Duration::from_secs(600)
-            }
+            Phase::Reading { .. } | Phase::Proposing { .. } => context.now + IDLE,
             Phase::Working(work) => work.wake_at(context.now),
         };
         self.queue

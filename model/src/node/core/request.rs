@@ -12,7 +12,7 @@ use crate::node::intent::{BmcWrite, Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
-use crate::port::node::{NodeAnswer, NodeRequest};
+use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
 use std::time::Duration;
 
 /// Requests that may wait for one node's lock. A dozen clients poking one machine is already a mistake; beyond this
@@ -64,7 +64,14 @@ impl NodeCore {
                 });
             }
             NodeRequest::Power { .. } | NodeRequest::Provision { .. } | NodeRequest::InjectNmi => {
-                if let Err(refused) = check(&self.record, &request) {
+                if self.record.requests.contains(&id) {
+                    // Its answer was lost on the way; the work was, or is, under way.
+                    let answer = Ok(NodeAnswer::Accepted);
+                    out.push(Effect::Answer { asker, answer });
+                } else if !context.is_owner {
+                    let answer = Err(NodeError::NotOwner(None));
+                    out.push(Effect::Answer { asker, answer });
+                } else if let Err(refused) = check(&self.record, &request) {
                     out.push(Effect::Answer {
                         asker,
                         answer: Err(refused.into()),
@@ -113,9 +120,24 @@ impl NodeCore {
         });
     }
 
+    /// The node is no longer owned here: whoever waits for its lock waits at the new owner.
+    pub(super) fn dismiss_waiting(&mut self, out: &mut Vec<Effect>) {
+        out.extend(self.queue.drain(..).map(|waiting| Effect::Answer {
+            asker: waiting.asker,
+            answer: Err(NodeError::NotOwner(None)),
+        }));
+    }
+
     /// Starts the first waiting request; false if nobody waits.
     pub(super) fn serve_waiting(&mut self, context: Context<'_>, out: &mut Vec<Effect>) -> bool {
         while let Some(waiting) = self.queue.pop_front() {
+            if self.record.requests.contains(&waiting.id) {
+                out.push(Effect::Answer {
+                    asker: waiting.asker,
+                    answer: Ok(NodeAnswer::Accepted),
+                });
+                continue;
+            }
             // The node may have changed while the request waited.
             if let Err(refused) = check(&self.record, &waiting.request) {
                 out.push(Effect::Answer {
@@ -180,7 +202,9 @@ impl NodeCore {
         let reading = self.fresh_reading(context.now)?;
         let session = self.fresh_session(context.now)?;
         let seen = PowerState::from_reading(reading);
-        if self.must_fence() || (!request.is_reboot() && seen == Some(request.target())) {
+        if self.record.unfenced.is_some()
+            || (!request.is_reboot() && seen == Some(request.target()))
+        {
             return None;
         }
         let steps = plan::plan(&self.record, request, timeout, seen, context.knobs).ok()?;
@@ -206,6 +230,7 @@ impl NodeCore {
                 let limit = plan::limit(request, timeout, knobs);
                 let write = self.first_write(context, request, timeout);
                 let changes = vec![
+                    NodeChange::Asked(id.clone()),
                     self.intent(context, kind, limit, Some(id), write),
                     NodeChange::TargetPower(Some(request.target())),
                     NodeChange::LastError(None),
@@ -218,8 +243,10 @@ impl NodeCore {
             }
             NodeRequest::InjectNmi => {
                 let kind = IntentKind::InjectNmi;
-                let changes =
-                    vec![self.intent(context, kind, knobs.change_timeout, Some(id), None)];
+                let changes = vec![
+                    NodeChange::Asked(id.clone()),
+                    self.intent(context, kind, knobs.change_timeout, Some(id), None),
+                ];
                 let then = Then::Start {
                     asker: Some(asker),
                     cause: PowerCause::User,
@@ -227,7 +254,7 @@ impl NodeCore {
                 self.propose(None, changes, then, out);
             }
             NodeRequest::Provision { verb, .. } => {
-                let mut changes = Vec::new();
+                let mut changes = vec![NodeChange::Asked(id.clone())];
                 let then = if Goal::of(&self.record, verb).is_some() {
                     let kind = IntentKind::Provision { verb };
                     changes.push(self.intent(context, kind, PROVISION_LIMIT, Some(id), None));

@@ -11,7 +11,26 @@ use crate::env::Mono;
 use crate::node::intent::{BmcWrite, IntentKind};
 use crate::node::power::PowerCause;
 use crate::node::provision::Takeover;
+use crate::node::record::NodeRecord;
 use crate::port::bmc::PowerAction;
+
+/// Whether another conductor could carry on with the node's open work and lose nothing. While a conductor drains, such
+/// work is handed over; what could only be failed or left in doubt is finished first.
+#[must_use]
+pub fn can_be_handed_over(record: &NodeRecord) -> bool {
+    let Some(intent) = &record.intent else {
+        return true;
+    };
+    let write = intent.write.as_ref();
+    let is_certain = write.is_none_or(|write| write.action.is_repeatable() || write.accepted);
+    match intent.kind {
+        IntentKind::Power { .. } => is_certain,
+        IntentKind::InjectNmi => write.is_none(),
+        IntentKind::Provision { .. } => {
+            is_certain && record.provision_state.at_takeover() != Takeover::Fail
+        }
+    }
+}
 
 impl NodeCore {
     /// The node has an open intent that this core does not work for: a former owner, or a former life of this one,
@@ -97,6 +116,62 @@ fn resume_reboot(write: Option<&BmcWrite>) -> Option<Goal> {
             Some(Goal::InterruptedReboot {
                 certain: write.accepted,
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::provision::{ProvisionState, Verb};
+
+    /// The page for operators says what the table does, state by state.
+    #[test]
+    fn the_page_says_what_the_table_does() {
+        let page = include_str!("../../../../docs/takeover.md");
+        for state in ProvisionState::ALL {
+            let answer = match state.at_takeover() {
+                Takeover::Keep => "nothing was going on".to_owned(),
+                Takeover::KeepWaiting => "keeps waiting".to_owned(),
+                Takeover::Resume => "resumed".to_owned(),
+                Takeover::Fail => {
+                    let failed = state.after(Verb::Fail).expect("working states can fail");
+                    format!("`{failed}`")
+                }
+            };
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{state}` |")));
+            let row = row.unwrap_or_else(|| panic!("docs/takeover.md has no row for {state}"));
+            let last = row.trim_end_matches(" |").rsplit("| ").next();
+            let told = last.unwrap_or_default();
+            assert!(told.starts_with(&answer), "{state}: {told}, not {answer}");
+            if state.is_working() {
+                assert_ne!(state.at_takeover(), Takeover::Keep, "{state} has to end");
+                assert!(state.after(Verb::Fail).is_some(), "{state} can fail");
+            }
+            if state.is_waiting() {
+                assert_eq!(state.at_takeover(), Takeover::KeepWaiting);
+            }
+        }
+    }
+
+    /// Every command that can be left behind has an answer, and only what must not be repeated can leave a doubt.
+    #[test]
+    fn every_interrupted_reboot_has_an_answer() {
+        use PowerAction::{Cycle, Nmi, Off, On, Reset, SoftOff, SoftReset};
+        assert_eq!(resume_reboot(None), None, "nothing had left");
+        for action in [On, Off, SoftOff, Reset, Cycle, SoftReset, Nmi] {
+            for accepted in [false, true] {
+                let write = BmcWrite {
+                    session: crate::node::intent::BmcSession::Unbound,
+                    action,
+                    accepted,
+                };
+                let doubt = Some(Goal::InterruptedReboot { certain: false });
+                let in_doubt = resume_reboot(Some(&write)) == doubt;
+                assert_eq!(in_doubt, !action.is_repeatable() && !accepted, "{action}");
+            }
         }
     }
 }

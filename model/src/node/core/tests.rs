@@ -1,6 +1,7 @@
 //! The core against the real `apply` and a scripted BMC, on a clock that the test moves.
 
 mod fencing;
+mod handover;
 
 use super::*;
 use crate::apply::apply;
@@ -58,6 +59,9 @@ struct World {
     /// What becomes of the next command.
     takes: VecDeque<Result<(), ReadError>>,
     notes: Vec<Note>,
+    is_owner: bool,
+    other_holds: bool,
+    requests: u32,
 }
 
 fn declined() -> ReadError {
@@ -100,6 +104,8 @@ impl World {
             now: Mono(0),
             wall: WallMs(0),
             lease_until: Mono(u64::MAX),
+            is_owner: true,
+            other_holds: false,
             knobs: &knobs,
             host: "one",
         };
@@ -124,6 +130,9 @@ impl World {
             ends: Ok(()),
             takes: VecDeque::new(),
             notes: Vec::new(),
+            is_owner: true,
+            other_holds: false,
+            requests: 0,
         };
         for (session, host) in [(ME, "one"), (OTHER, "two")] {
             world.commit(Command::ConductorUp(ConductorUp {
@@ -155,6 +164,8 @@ impl World {
             now: self.now,
             wall: WallMs(self.now.0),
             lease_until: self.lease_until,
+            is_owner: self.is_owner,
+            other_holds: self.other_holds,
             knobs: Box::leak(Box::new(self.knobs.clone())),
             host: "one",
         }
@@ -208,11 +219,9 @@ impl World {
     }
 
     fn request(&mut self, asker: Asker, request: NodeRequest) {
-        self.step(Input::Request {
-            asker,
-            id: RequestId("req-1".into()),
-            request,
-        });
+        self.requests += 1;
+        let id = RequestId(format!("req-{}", self.requests).into());
+        self.step(Input::Request { asker, id, request });
     }
 
     fn power(&mut self, asker: Asker, request: PowerRequest) {
@@ -292,7 +301,7 @@ impl World {
                         let result = self.ends.clone();
                         if result.is_ok() {
                             if session == self.session {
-                                let next = self.ended.len() as u32 + 100;
+                                let next = u32::try_from(self.ended.len()).expect("few") + 100;
                                 self.session = BmcSession::Ipmi(next);
                             }
                             self.ended.push(session);
