@@ -23,6 +23,7 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use baton_model::command::{Command, ConductorUp, EditNode, Session};
 use baton_model::env::Mono;
 use baton_model::ids::NodeId;
+use baton_model::node::core::FirstRead;
 use baton_model::node::edit::NodeEdit;
 use baton_model::node::record::NodeRecord;
 use baton_model::session::SessionPeriods;
@@ -64,6 +65,8 @@ pub struct ConductorActor {
     placement: Placement,
     generation: u64,
     generations: BTreeMap<NodeId, u64>,
+    /// The nodes that this process began with have their actors; what comes from now on comes from others.
+    settled: bool,
     deaths: BTreeMap<NodeId, Vec<Mono>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -88,6 +91,7 @@ impl ConductorActor {
             placement,
             generation: 0,
             generations: BTreeMap::new(),
+            settled: false,
             deaths: BTreeMap::new(),
             tasks: Vec::new(),
         }
@@ -180,19 +184,43 @@ impl ConductorActor {
         ctx: &mut Context<Self>,
     ) {
         let session = self.shared.lease.session();
-        let mut look_at: Vec<NodeId> = self.registry.nodes();
-        {
+        let mut missing = Vec::new();
+        let mut look_at = touched.clone();
+        let live = {
             let state = self.shared.state.read();
-            if state.is_live(session) {
-                let mine = state.nodes().filter(|node| is_ours(&state, node, session));
-                look_at.extend(mine.map(|node| node.id));
+            let live = state.is_live(session);
+            if live {
+                for node in state.nodes().filter(|node| is_ours(&state, node, session)) {
+                    if self.registry.get(node.id).is_none() {
+                        missing.push(node.clone());
+                    } else if node.intent.is_some() {
+                        // Whether the holder of its lock lives may have changed; nothing else about it has.
+                        look_at.insert(node.id);
+                    }
+                }
             } else if state.conductor(session.conductor).is_some() {
                 self.shared.lease.end();
             }
+            let gone = self.registry.nodes().into_iter().filter(|node| {
+                let record = state.node(*node);
+                !live || !record.is_some_and(|record| is_ours(&state, record, session))
+            });
+            look_at.extend(gone);
+            live
+        };
+        // Nobody serves these, so they come first.
+        let first = if self.settled {
+            FirstRead::Soon
+        } else {
+            FirstRead::WithinInterval
+        };
+        for record in missing {
+            look_at.remove(&record.id);
+            if !self.is_given_up(record.id) {
+                self.start_node(record, first, ctx);
+            }
         }
-        look_at.extend(touched.iter().copied());
-        look_at.sort_unstable();
-        look_at.dedup();
+        self.settled |= live;
         for node in look_at {
             self.reconcile_node(node, busy, ctx);
         }
@@ -215,7 +243,7 @@ impl ConductorActor {
             }
             (Some(record), None) => {
                 if !self.is_given_up(node) {
-                    self.start_node(record, ctx);
+                    self.start_node(record, FirstRead::WithinInterval, ctx);
                 }
             }
             (None, Some(actor)) => {
@@ -231,13 +259,13 @@ impl ConductorActor {
         }
     }
 
-    fn start_node(&mut self, record: Arc<NodeRecord>, ctx: &mut Context<Self>) {
+    fn start_node(&mut self, record: Arc<NodeRecord>, first: FirstRead, ctx: &mut Context<Self>) {
         self.generation = self.generation.wrapping_add(1);
         let (node, generation) = (record.id, self.generation);
         let died = ctx.address().downgrade().recipient();
         let actor = self
             .placement()
-            .start(self.shared.clone(), record, generation, died);
+            .start(self.shared.clone(), record, first, generation, died);
         self.generations.insert(node, generation);
         self.registry.insert(node, actor);
     }

@@ -6,6 +6,7 @@ use crate::shared::Shared;
 use actix::dev::channel;
 use actix::{Addr, Context, WeakRecipient};
 use actix_rt::ArbiterHandle;
+use baton_model::node::core::FirstRead;
 use baton_model::node::record::NodeRecord;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -26,6 +27,7 @@ impl Placement {
         &self,
         shared: Arc<Shared>,
         record: Arc<NodeRecord>,
+        first: FirstRead,
         generation: u64,
         died: WeakRecipient<NodeDied>,
     ) -> Addr<NodeActor> {
@@ -36,7 +38,7 @@ impl Placement {
             actix_rt::spawn(async move {
                 // Made inside, so that a panic of the making is caught as well.
                 let life = async {
-                    let actor = NodeActor::new(shared, record);
+                    let actor = NodeActor::new(shared, record, first);
                     Context::with_receiver(receiver).into_future(actor).await;
                 };
                 if AssertUnwindSafe(life).catch_unwind().await.is_err()

@@ -385,3 +385,39 @@ async fn a_conductor_that_was_declared_down_begins_a_new_life_and_owns_again() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_conductor_owned_is_read_at_once_and_a_start_spreads_out() {
+    local(async {
+        let world = World::new();
+        let nodes: Vec<NodeId> = (1..=60).map(|n| world.node(n)).collect();
+        let reads = |n: usize| {
+            let address = format!("10.0.0.{}", n + 1);
+            world.machines.with(&address, |machine| machine.reads)
+        };
+        let (first, second) = (world.conductor(1), world.conductor(2));
+        first.is_up().await;
+        second.is_up().await;
+        eventually(|| first.registry.len() + second.registry.len() == nodes.len()).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let early = (0..nodes.len()).filter(|n| reads(*n) > 0).count();
+        assert!(
+            early < nodes.len() / 2,
+            "{early} of 60 were read in 2 of 120 s"
+        );
+
+        let orphans: Vec<usize> = (0..nodes.len())
+            .filter(|n| second.registry.get(nodes[*n]).is_some())
+            .collect();
+        let before: Vec<u64> = orphans.iter().map(|n| reads(*n)).collect();
+        second.addr.send(Stop).await.expect("alive");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for (n, before) in orphans.iter().zip(before) {
+            assert!(
+                reads(*n) > before,
+                "machine {n} was not read by its new owner"
+            );
+        }
+    })
+    .await;
+}

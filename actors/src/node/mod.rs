@@ -14,7 +14,7 @@ use actix::{Actor, ActorContext, Context, Handler, ResponseFuture, SpawnHandle};
 use baton_model::driver::{BmcTarget, DriverInfoError};
 use baton_model::env::Mono;
 use baton_model::ids::NodeId;
-use baton_model::node::core::{self, Asker, Input, NodeCore, ReadError};
+use baton_model::node::core::{self, Asker, FirstRead, Input, NodeCore, ReadError};
 use baton_model::node::record::NodeRecord;
 use baton_model::pool::{Answer, BmcKey, Failure, Work};
 use baton_model::port::node::{NodeAnswer, NodeError};
@@ -42,13 +42,13 @@ pub struct NodeActor {
 impl NodeActor {
     /// An actor for a node that this conductor owns from now on.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, record: Arc<NodeRecord>) -> Self {
+    pub fn new(shared: Arc<Shared>, record: Arc<NodeRecord>, first: FirstRead) -> Self {
         let knobs = shared.knobs();
         let context = context(&shared, &knobs, &record);
         let draw = shared.env.entropy.next_u64();
         Self {
             id: record.id,
-            core: NodeCore::new(record, context, draw),
+            core: NodeCore::new(record, context, first, draw),
             timer: None,
             target: None,
             bmc: None,

@@ -131,15 +131,31 @@ pub struct NodeCore {
     fenced: Option<BmcSession>,
 }
 
+/// When the first scheduled read of a new core is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FirstRead {
+    /// Within one interval, so that a fleet's reads spread out: the conductor has just started, or the node has just been
+    /// created.
+    WithinInterval,
+    /// At once: another conductor owned the node until now, nobody knows how long ago it read, and an operator wants to
+    /// know that the machine can be reached from here. The sync pool paces what that makes together.
+    Soon,
+}
+
+/// Over what time [`FirstRead::Soon`] spreads. Much less than a takeover may take, and enough that ten thousand actors do
+/// not ask in the same millisecond.
+const SOON: Duration = Duration::from_millis(200);
+
 impl NodeCore {
-    /// A core for a node that this conductor owns from now on, at its start or after a takeover. The first read is
-    /// due within one interval, at a moment drawn from `draw`, so that a fleet's reads spread out.
+    /// A core for a node that this conductor owns from now on. `draw` chooses the moment of the first read.
     #[must_use]
-    pub fn new(record: Arc<NodeRecord>, context: Context<'_>, draw: u64) -> Self {
+    pub fn new(record: Arc<NodeRecord>, context: Context<'_>, first: FirstRead, draw: u64) -> Self {
         let interval = Self::interval_of(&record, context.knobs);
-        let millis = u64::try_from(interval.as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1);
+        let within = match first {
+            FirstRead::WithinInterval => interval,
+            FirstRead::Soon => interval.min(SOON),
+        };
+        let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX).max(1);
         Self {
             record,
             phase: Phase::Idle,
@@ -272,14 +288,19 @@ impl NodeCore {
     }
 
     /// The regular next due time: one interval after the last one, or after now when that is already past, so that a
-    /// slow BMC never gathers a backlog of its own reads.
+    /// slow BMC never gathers a backlog of its own reads. What is due in the future already stays due then: work that ends
+    /// in between never puts a read off.
     fn next_due(&self, context: Context<'_>) -> Mono {
         let interval = Self::interval_of(&self.record, context.knobs);
+        let latest = context.now + interval;
+        if self.due > context.now {
+            return self.due.min(latest);
+        }
         let regular = self.due + interval;
         if regular > context.now {
             regular
         } else {
-            context.now + interval
+            latest
         }
     }
 

@@ -109,7 +109,12 @@ impl World {
             knobs: &knobs,
             host: "one",
         };
-        let core = NodeCore::new(Arc::new(record.clone()), context, 1000);
+        let core = NodeCore::new(
+            Arc::new(record.clone()),
+            context,
+            FirstRead::WithinInterval,
+            1000,
+        );
         let mut world = Self {
             state: ClusterState::default(),
             index: 0,
@@ -155,7 +160,7 @@ impl World {
     /// A new core from the replicated record, as after a crash or a takeover.
     fn rebuild(&mut self) {
         let record = self.state.node(NODE).expect("the node exists").clone();
-        self.core = NodeCore::new(record, self.context(), 1000);
+        self.core = NodeCore::new(record, self.context(), FirstRead::WithinInterval, 1000);
         self.wake = self.now;
     }
 
@@ -379,6 +384,23 @@ fn a_quiet_node_is_read_once_an_interval_and_writes_nothing() {
     }
     assert!((10..=11).contains(&world.reads), "{} reads", world.reads);
     assert_eq!(world.index, index);
+}
+
+#[test]
+fn work_that_ends_between_two_reads_never_puts_the_next_one_off() {
+    let mut world = World::new(|_| {});
+    for n in 0..30 {
+        let wish = if n % 2 == 0 {
+            PowerRequest::Off
+        } else {
+            PowerRequest::On
+        };
+        world.power(n, wish);
+        world.advance(Duration::from_secs(20));
+        assert_eq!(world.record().intent, None);
+        let due = world.core.due.since(world.now);
+        assert!(due <= world.knobs.sync_interval.unwrap(), "{due:?}");
+    }
 }
 
 #[test]
