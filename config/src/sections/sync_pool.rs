@@ -25,8 +25,9 @@ section! {
     block_prefix_ipv4: u8 = 24, ours, range(8, 32);
     /// Prefix length of an IPv6 block.
     block_prefix_ipv6: u8 = 64, ours, range(16, 128);
-    /// Packets that may leave in a second, in total. 20,000 small ones are a fifth of a 100 Mbit uplink.
-    packets_per_second: u32 = 20_000, ours, live, range(10, 10_000_000);
+    /// Packets that may leave in a second, in total. 100,000 small ones are a tenth of a gigabit uplink, and let ten
+    /// thousand machines be read within about a second of a takeover. On a slower uplink say less.
+    packets_per_second: u32 = 100_000, ours, live, range(10, 10_000_000);
     /// How long a read of the power state may take at a BMC that was never measured. Afterwards its own speed counts.
     read_timeout: Seconds = 5, ours, live, range(1, 60);
     /// The least that a BMC's speed makes of it.

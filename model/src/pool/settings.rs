@@ -30,7 +30,9 @@ pub struct PoolSettings {
     pub queue_per_bmc_max: usize,
     /// BMCs remembered at once; five times the fleet that one conductor is meant for. 100 MiB at the very worst.
     pub bmcs_max: usize,
-    /// Datagrams or segments per second, estimated. 20,000 small packets are 20 Mbit/s, a fifth of a 100 Mbit uplink.
+    /// Datagrams or segments per second, estimated. 100,000 small packets are 100 Mbit/s, a tenth of a gigabit uplink; the
+    /// search for the knee finds a narrower one. It lets 8,000 machines a second be read that need a login first, as after
+    /// a takeover.
     pub packets_per_second: u64,
     /// Packets that may leave at once after a pause: 100 ms worth.
     pub packets_burst: u64,
@@ -98,8 +100,8 @@ impl Default for PoolSettings {
             queue_max: 131_072,
             queue_per_bmc_max: 8,
             bmcs_max: 524_288,
-            packets_per_second: 20_000,
-            packets_burst: 2_000,
+            packets_per_second: 100_000,
+            packets_burst: 10_000,
             packets_warm: 2,
             packets_cold: 12,
             warm_for: Duration::from_secs(60),
