@@ -288,17 +288,14 @@ impl NodeCore {
     }
 
     /// The regular next due time: one interval after the last one, or after now when that is already past, so that a
-    /// slow BMC never gathers a backlog of its own reads. What is due in the future already stays due then: work that ends
-    /// in between never puts a read off.
+    /// slow BMC never gathers a backlog of its own reads. Never more than one interval from now, however much work has
+    /// ended since the last read.
     fn next_due(&self, context: Context<'_>) -> Mono {
         let interval = Self::interval_of(&self.record, context.knobs);
         let latest = context.now + interval;
-        if self.due > context.now {
-            return self.due.min(latest);
-        }
         let regular = self.due + interval;
         if regular > context.now {
-            regular
+            regular.min(latest)
         } else {
             latest
         }

@@ -387,7 +387,7 @@ fn a_quiet_node_is_read_once_an_interval_and_writes_nothing() {
 }
 
 #[test]
-fn work_that_ends_between_two_reads_never_puts_the_next_one_off() {
+fn the_next_read_is_never_further_off_than_an_interval_however_much_work_ends() {
     let mut world = World::new(|_| {});
     for n in 0..30 {
         let wish = if n % 2 == 0 {
