@@ -4,6 +4,7 @@
 //! `bmc-sim`) print for themselves through `output`. An error goes to standard error with its causes.
 
 use crate::bmc_sim::BmcSimArgs;
+use crate::cluster_command::{self, ClusterCommand};
 use crate::output;
 use baton_config::ConfigErrors;
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +30,9 @@ enum Command {
     Dev(DevArgs),
     /// Serve simulated IPMI and Redfish BMCs on this machine.
     BmcSim(BmcSimArgs),
+    /// Make, change, look at, save and restore a cluster.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Check or show a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,6 +114,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => crate::run::run(args),
         Command::Dev(args) => crate::dev::dev(args),
         Command::BmcSim(args) => crate::bmc_sim::bmc_sim(args),
+        Command::Cluster(command) => cluster_command::run(command),
         Command::Config(command) => {
             output::print(&match command {
                 ConfigCommand::Check { file } => crate::config_command::check(&file)?,

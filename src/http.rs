@@ -1,4 +1,5 @@
-//! A small JSON client for `baton dev`: it enrolls machines through the public API, as any client would.
+//! A small JSON client: `baton dev` enrolls machines with it through the public API, as any client would, and
+//! `baton cluster` speaks to the admin endpoint.
 
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -8,7 +9,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 
 /// Largest answer that is read: a page of a thousand nodes has about a megabyte.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -24,6 +27,7 @@ const VERSION: &str = "1.115";
 pub(crate) struct Json {
     client: Client<HttpConnector, Full<Bytes>>,
     base: String,
+    token: Option<String>,
 }
 
 impl Json {
@@ -31,6 +35,24 @@ impl Json {
         Self {
             client: Client::builder(TokioExecutor::new()).build_http(),
             base,
+            token: None,
+        }
+    }
+
+    /// Shows this token with every request.
+    pub(crate) fn with_token(self, token: Option<String>) -> Self {
+        Self { token, ..self }
+    }
+
+    fn request(&self, method: &Method, path: &str) -> hyper::http::request::Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("content-type", "application/json")
+            .header("x-openstack-ironic-api-version", VERSION);
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
         }
     }
 
@@ -42,12 +64,7 @@ impl Json {
         body: Option<Value>,
     ) -> anyhow::Result<(u16, Value)> {
         let bytes = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let request = Request::builder()
-            .method(&method)
-            .uri(format!("{}{path}", self.base))
-            .header("content-type", "application/json")
-            .header("x-openstack-ironic-api-version", VERSION)
-            .body(Full::new(bytes))?;
+        let request = self.request(&method, path).body(Full::new(bytes))?;
         let exchange = async {
             let answer = self.client.request(request).await?;
             let status = answer.status().as_u16();
@@ -74,7 +91,45 @@ impl Json {
             .with_context(|| format!("{method} {path} failed"))
     }
 
-    /// The same, for a request that has to succeed. A 503 is repeated: the cluster is electing.
+    /// Writes the answer to a new file, whole or not at all; how many bytes it has.
+    pub(crate) async fn download(&self, path: &str, file: &Path) -> anyhow::Result<u64> {
+        if file.exists() {
+            bail!("{} is there already", file.display());
+        }
+        let request = self.request(&Method::GET, path).body(Full::default())?;
+        let answer = tokio::time::timeout(LIMIT, self.client.request(request))
+            .await
+            .with_context(|| format!("{} did not answer in time", self.base))?
+            .with_context(|| format!("{} does not answer", self.base))?;
+        let (status, mut body) = (answer.status(), answer.into_body());
+        if !status.is_success() {
+            let text = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let text = text.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+            let value: Value = serde_json::from_slice(&text).unwrap_or_default();
+            bail!("{}", value["error"].as_str().unwrap_or(status.as_str()));
+        }
+        let mut name = file.as_os_str().to_owned();
+        name.push(".part");
+        let draft = PathBuf::from(name);
+        let mut out = tokio::fs::File::create(&draft)
+            .await
+            .with_context(|| format!("could not write {}", draft.display()))?;
+        let mut bytes = 0;
+        while let Some(frame) = tokio::time::timeout(LIMIT, body.frame())
+            .await
+            .context("the answer does not go on")?
+        {
+            if let Some(data) = frame.context("the answer broke off")?.data_ref() {
+                bytes += data.len() as u64;
+                out.write_all(data).await?;
+            }
+        }
+        out.sync_all().await?;
+        tokio::fs::rename(&draft, file).await?;
+        Ok(bytes)
+    }
+
+    /// As [`Json::send`], for a request that has to succeed. A 503 is repeated: the cluster is electing.
     pub(crate) async fn must(
         &self,
         method: Method,

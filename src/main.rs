@@ -6,6 +6,7 @@
 mod bmc_sim;
 mod cli;
 mod clocks;
+mod cluster_command;
 mod config_command;
 mod dev;
 mod explain;

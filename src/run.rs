@@ -50,6 +50,10 @@ async fn serve(
             biased;
             () = stop.received() => break,
             fatal = process.fatal() => bail!("the store failed and nothing more may be promised: {}", fatal.what),
+            () = process.asked_to_leave() => {
+                tracing::info!("leaving the cluster");
+                return process.leave(config.conductor.graceful_shutdown_timeout).await;
+            }
             _ = hangup.recv() => reload(&mut config, args.config.as_ref(), &log, &process),
         }
     }

@@ -6,7 +6,7 @@ use crate::router::{Forwardee, Router};
 use crate::sinks::Sinks;
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use baton_actors::conductor::{
     ChangeFeed, ConductorActor, Drain, Placement, Profile, Registry, Reloaded, Stop,
 };
@@ -22,17 +22,17 @@ use baton_bmc::redfish::RedfishConfig;
 use baton_cluster::peer::tls::{Tls, TlsFiles};
 use baton_cluster::peer::transport::Tcp;
 use baton_cluster::{
-    Cluster, Compaction, Fatal, Founding, Listen, Member, Options, Storage, Timing,
+    Cluster, Compaction, Entry, Fatal, FirstMembers, Listen, Options, Storage, Timing, Upkeep,
 };
 use baton_config::Config;
 use baton_model::env::Env;
 use baton_model::ids::ConductorId;
 use baton_model::outbox::OutboxSettings;
 use baton_model::port::bmc::Bmc;
+use baton_model::port::cluster::{ChangeError, Departure};
 use hyper::Request;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry as Metrics;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 /// How long a proposal or read barrier is tried: an election, and the entry itself.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(5);
@@ -49,8 +48,8 @@ const CLUSTER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long sessions with BMCs are ended politely at a stop.
 const LOGOUT_BUDGET: Duration = Duration::from_secs(3);
 
-/// Names the cluster that a list of founding members makes: the same list, the same cluster.
-const CLUSTER_NAMESPACE: Uuid = Uuid::from_u128(0x6261_746f_6e00_4000_8000_636c_7573_7465);
+/// How long a newcomer asks to be admitted: the session of a former process of its name is over in seconds.
+const ENTRY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running conductor process.
 pub(crate) struct Process {
@@ -61,6 +60,7 @@ pub(crate) struct Process {
     router: Arc<Router>,
     bmc: Arc<dyn Bmc>,
     stop: watch::Sender<bool>,
+    leaving: watch::Receiver<bool>,
     servers: Vec<JoinHandle<()>>,
     arbiters: Vec<Arbiter>,
     /// Where the public API listens.
@@ -80,7 +80,20 @@ impl Process {
         let feed = Arc::new(ChangeFeed::default());
         let changes = Arc::new(Changes::default());
         let sinks = Arc::new(Sinks(vec![feed.clone(), changes.clone()]));
-        let cluster = on(runtime, start_cluster(options(config)?, env.clone(), sinks)).await?;
+        let start = start_cluster(options(config)?, entry(config), env.clone(), sinks);
+        let cluster = on(runtime, start).await?;
+        let upkeep = Upkeep {
+            voter_lost_after: config.cluster.voter_lost_after_ms,
+        };
+        on(runtime, {
+            let cluster = cluster.clone();
+            async move {
+                cluster.keep_members(upkeep);
+                Ok(())
+            }
+        })
+        .await?;
+        let (leave, leaving) = watch::channel(false);
         let (me, state) = (cluster.conductor(), cluster.state());
 
         let registry = Arc::new(Registry::new(state.clone()));
@@ -153,6 +166,12 @@ impl Process {
             nodes: nodes.clone(),
             cluster: Arc::new(cluster.clone()),
             lease: shared.lease.clone(),
+            members: Arc::new(cluster.clone()),
+            departure: Arc::new(Leave {
+                cluster: cluster.clone(),
+                asked: leave,
+            }),
+            token: config.admin.token.clone(),
             env,
             registry: Arc::new(Mutex::new(metrics)),
         });
@@ -194,6 +213,7 @@ impl Process {
             router: nodes,
             bmc,
             stop,
+            leaving,
             servers: vec![public_server, admin_server],
             arbiters,
             api,
@@ -224,9 +244,42 @@ impl Process {
         }
     }
 
+    /// Ends when an operator has asked this conductor to leave the cluster.
+    pub(crate) async fn asked_to_leave(&self) {
+        if self.leaving.clone().wait_for(|leave| *leave).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops as [`Process::stop`] does, and leaves the cluster for good.
+    pub(crate) async fn leave(self, patience: Duration) -> anyhow::Result<()> {
+        let cluster = self.cluster.clone();
+        let arbiters = self.end_work(patience).await;
+        let left = cluster.leave().await;
+        for arbiter in arbiters {
+            arbiter.stop();
+        }
+        let aside = left.context(
+            "this conductor has stopped, and the others have not confirmed that it left; see `baton cluster status` there",
+        )?;
+        if let Some(aside) = aside {
+            tracing::info!(data = %aside.display(), "this conductor has left the cluster; its data was moved aside");
+        }
+        Ok(())
+    }
+
     /// Stops in order: nodes handed over live, no new requests, sessions ended, the log closed. `patience` bounds the wait
     /// for work that nobody else could finish.
     pub(crate) async fn stop(self, patience: Duration) {
+        let cluster = self.cluster.clone();
+        let arbiters = self.end_work(patience).await;
+        cluster.shutdown().await;
+        for arbiter in arbiters {
+            arbiter.stop();
+        }
+    }
+
+    async fn end_work(self, patience: Duration) -> Vec<Arbiter> {
         if let Err(error) = self.conductor.send(Drain { patience }).await {
             tracing::error!(%error, "the conductor was gone before its stop");
         }
@@ -240,10 +293,7 @@ impl Process {
             tracing::error!(%error, "the conductor was gone before its stop");
         }
         self.bmc.close(LOGOUT_BUDGET).await;
-        self.cluster.shutdown().await;
-        for arbiter in self.arbiters {
-            arbiter.stop();
-        }
+        self.arbiters
     }
 }
 
@@ -258,8 +308,27 @@ async fn on<T: Send + 'static>(
         .context("a starting task panicked")?
 }
 
-async fn start_cluster(options: Options, env: Env, sinks: Arc<Sinks>) -> anyhow::Result<Cluster> {
-    Ok(Cluster::start(options, env, sinks).await?)
+async fn start_cluster(
+    options: Options,
+    entry: Entry,
+    env: Env,
+    sinks: Arc<Sinks>,
+) -> anyhow::Result<Cluster> {
+    Ok(Cluster::enter(options, env, sinks, entry).await?)
+}
+
+/// Passes an operator's wish to leave on to whoever runs the process.
+struct Leave {
+    cluster: Cluster,
+    asked: watch::Sender<bool>,
+}
+
+impl Departure for Leave {
+    fn leave(&self) -> Result<(), ChangeError> {
+        self.cluster.may_leave()?;
+        self.asked.send_replace(true);
+        Ok(())
+    }
 }
 
 async fn start_bmc(config: &Config, env: &Env, runtime: &Handle) -> anyhow::Result<Arc<dyn Bmc>> {
@@ -327,8 +396,8 @@ fn profile(config: &Config) -> Profile {
     }
 }
 
-/// How this conductor takes part in the cluster. A conductor without peers founds a cluster of its own.
-fn options(config: &Config) -> anyhow::Result<Options> {
+/// How this conductor takes part in the cluster.
+pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     let cluster = &config.cluster;
     let address = cluster
         .advertise
@@ -343,8 +412,7 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         _ => None,
     };
     Ok(Options {
-        // Members are told apart by their address here; host names are replicated when a life begins.
-        host_name: address.clone(),
+        host_name: config.host(),
         storage: Storage::Directory(cluster.data_dir.clone()),
         transport: Arc::new(Tcp::new(tls)),
         listen: Listen::Address(cluster.listen.to_string()),
@@ -360,41 +428,35 @@ fn options(config: &Config) -> anyhow::Result<Options> {
         },
         sessions: config.session_periods(),
         patience: CLUSTER_PATIENCE,
-        founding: Some(founding(config)?),
+        founding: None,
     })
 }
 
-fn founding(config: &Config) -> anyhow::Result<Founding> {
-    let peers = &config.cluster.peers;
-    let conductor = ConductorId(config.cluster.conductor_id.unwrap_or(1));
-    if !peers.is_empty() && !peers.iter().any(|peer| peer.id == conductor) {
-        return Err(anyhow!(
-            "`cluster.peers` does not list this conductor, whose `cluster.conductor_id` is {conductor}"
-        ));
+/// How this conductor comes to take part if its data directory is empty.
+fn entry(config: &Config) -> Entry {
+    let cluster = &config.cluster;
+    let peers = || {
+        cluster
+            .peers
+            .iter()
+            .map(|peer| (peer.id, peer.address.clone()))
+    };
+    let founder = cluster.conductor_id.map(ConductorId);
+    let first = founder
+        .filter(|_| !cluster.peers.is_empty())
+        .map(|conductor| FirstMembers {
+            conductor,
+            addresses: peers().collect(),
+        });
+    let mut via = cluster.join.clone();
+    if first.is_none() {
+        via.extend(peers().map(|(_, address)| address));
     }
-    let mut names: Vec<String> = peers
-        .iter()
-        .map(|peer| format!("{}@{}", peer.id, peer.address))
-        .collect();
-    names.sort();
-    let others: BTreeMap<ConductorId, Member> = peers
-        .iter()
-        .filter(|peer| peer.id != conductor)
-        .map(|peer| {
-            (
-                peer.id,
-                Member {
-                    host: peer.address.clone(),
-                    address: peer.address.clone(),
-                },
-            )
-        })
-        .collect();
-    Ok(Founding {
-        cluster: Uuid::new_v5(&CLUSTER_NAMESPACE, names.join(",").as_bytes()),
-        conductor,
-        others,
-    })
+    Entry {
+        first,
+        via,
+        patience: ENTRY_PATIENCE,
+    }
 }
 
 fn cores() -> usize {

@@ -1,12 +1,14 @@
-//! The admin endpoint: what an operator sees and does beyond Ironic's API. It has its own listener, off the public one,
-//! and no identity of its own: whoever reaches the listener may use it, so it belongs on loopback or a management network.
+//! The admin endpoint: what an operator sees and does beyond Ironic's API. It has its own listener, off the public one.
+//! Whoever reaches it may use it, unless a token is configured, without which it listens on loopback only.
 //!
 //! Everything here reads what this conductor knows now, without a read barrier: it has to answer when the cluster cannot.
 
+mod auth;
 mod cluster;
 mod conductors;
 mod error;
 mod locks;
+mod members;
 mod nodes;
 mod pins;
 mod rebalance;
@@ -21,9 +23,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use baton_model::env::Env;
 use baton_model::ids::RequestId;
-use baton_model::port::cluster::{ClusterStatus, Proposer};
 use baton_model::port::lease::OwnLease;
+use baton_model::port::cluster::{ClusterStatus, Departure, Members, Proposer};
 use baton_model::port::node::NodeGateway;
+use baton_model::secret::Secret;
 use baton_model::state::StateView;
 use bytes::Bytes;
 use error::AdminError;
@@ -48,6 +51,12 @@ pub struct AdminDeps {
     pub cluster: Arc<dyn ClusterStatus>,
     /// What is left of this conductor's lease.
     pub lease: Arc<dyn OwnLease>,
+    /// Changes its members.
+    pub members: Arc<dyn Members>,
+    /// Lets this conductor leave.
+    pub departure: Arc<dyn Departure>,
+    /// What every caller has to show, if anything.
+    pub token: Option<Secret<String>>,
     /// Time and chance.
     pub env: Env,
     /// All metrics of the process.
@@ -69,12 +78,16 @@ impl Admin {
 
 /// The admin endpoint of one conductor. Cheap to clone.
 #[derive(Clone)]
-pub struct AdminApi(Router);
+pub struct AdminApi {
+    router: Router,
+    gate: Arc<auth::Gate>,
+}
 
 impl AdminApi {
     /// Builds the endpoint.
     #[must_use]
     pub fn new(deps: AdminDeps) -> Self {
+        let gate = Arc::new(auth::Gate::new(deps.token.as_ref()));
         let admin = Arc::new(Admin {
             deps,
             staleness: staleness::Cache::default(),
@@ -84,6 +97,10 @@ impl AdminApi {
             .route("/metrics", get(metrics))
             .route("/admin/v1/cluster", get(cluster::report))
             .route("/admin/v1/members", get(cluster::members))
+            .route("/admin/v1/cluster/remove", post(members::remove))
+            .route("/admin/v1/cluster/transfer-leader", post(members::transfer))
+            .route("/admin/v1/cluster/leave", post(members::leave))
+            .route("/admin/v1/cluster/backup", get(members::backup))
             .route("/admin/v1/summary", get(cluster::summary))
             .route("/admin/v1/nodes/{node}", get(nodes::show))
             .route("/admin/v1/nodes/{node}/sync", post(nodes::sync))
@@ -111,7 +128,7 @@ impl AdminApi {
                 )
             })
             .with_state(admin);
-        Self(router)
+        Self { router, gate }
     }
 
     /// Answers one request. Never fails: what goes wrong is in the reply.
@@ -121,6 +138,9 @@ impl AdminApi {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
+        if let Err(refused) = self.gate.check(&parts.headers) {
+            return refused;
+        }
         // Browsers send a foreign page's form without asking, but never with this type.
         let is_json = parts
             .headers
@@ -144,7 +164,7 @@ impl AdminApi {
             }
         };
         let request = Request::from_parts(parts, Body::from(body));
-        match self.0.clone().oneshot(request).await {
+        match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }

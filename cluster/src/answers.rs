@@ -1,20 +1,21 @@
 //! What this member answers to its peers.
 
-use crate::codec::peer::{Hello, NotDone, Purpose, Request, Response, Welcome};
+use crate::codec::peer::{Founder, Hello, NotDone, Purpose, Request, Response, Standing, Welcome};
 use crate::codec::raft::Blob;
 use crate::codec::state::{decode_proposals, encode_replies_of};
 use crate::membership;
 use crate::peer::Local;
+use crate::peer::lives::Lives;
 use crate::peer::server::{Answer, Caller};
 use crate::raft::network::Peers;
 use crate::raft::snapshot::Arriving;
-use crate::raft::types::{Member, Raft, RaftId};
+use crate::raft::types::{Raft, RaftId};
 use crate::sessions::SessionBook;
-use baton_model::ids::{ConductorId, Incarnation};
+use baton_model::ids::ConductorId;
 use baton_model::port::BoxFuture;
-use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{LinearizableReadError, RaftError};
+use openraft::{ReadPolicy, ServerState};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -32,14 +33,16 @@ pub trait CallHandler: Send + Sync {
 /// The answering side of a member.
 pub(crate) struct Answers {
     pub(crate) local: Local,
+    pub(crate) host: String,
+    pub(crate) founders: BTreeMap<RaftId, Founder>,
     pub(crate) raft: OnceLock<Raft>,
     pub(crate) peers: Peers,
     pub(crate) handler: OnceLock<Arc<dyn CallHandler>>,
     pub(crate) sessions: Arc<SessionBook>,
     /// Snapshots on their way here, by sender.
     arriving: Mutex<BTreeMap<RaftId, Arriving>>,
-    /// The youngest life seen of each peer; an older one is a process that should be gone.
-    lives: Mutex<BTreeMap<RaftId, Incarnation>>,
+    /// Which process each peer is.
+    lives: Arc<Lives>,
     /// Admissions one after another, so that each sees the id of the one before.
     admitting: tokio::sync::Mutex<()>,
 }
@@ -49,15 +52,23 @@ fn failed(error: impl ToString) -> Response {
 }
 
 impl Answers {
-    pub(crate) fn new(local: Local, peers: Peers, sessions: Arc<SessionBook>) -> Self {
+    pub(crate) fn new(
+        (local, host): (Local, String),
+        founders: BTreeMap<RaftId, Founder>,
+        peers: Peers,
+        sessions: Arc<SessionBook>,
+        lives: Arc<Lives>,
+    ) -> Self {
         Self {
             local,
+            host,
+            founders,
             raft: OnceLock::new(),
             peers,
             handler: OnceLock::new(),
             sessions,
             arriving: Mutex::default(),
-            lives: Mutex::default(),
+            lives,
             admitting: tokio::sync::Mutex::default(),
         }
     }
@@ -67,6 +78,7 @@ impl Answers {
         let caller = Caller {
             id: self.local.id,
             purpose: Purpose::Call,
+            life: self.local.life,
         };
         self.respond(caller, request).await
     }
@@ -76,7 +88,7 @@ impl Answers {
             return failed("this conductor is starting");
         };
         let allowed = match request {
-            Request::Join(_) => true,
+            Request::Join { .. } | Request::Reserve(_) | Request::Look(_) => true,
             Request::Append(_)
             | Request::Vote(_)
             | Request::PreVote(_)
@@ -93,6 +105,17 @@ impl Answers {
         };
         if !allowed {
             return failed("a stranger may only ask to join");
+        }
+        if caller.purpose != Purpose::Join && caller.id != self.local.id {
+            if !self.lives.heard(caller.id, caller.life) {
+                return failed("a younger process of that conductor has been heard");
+            }
+            if caller.purpose == Purpose::Call && !is_member(raft, caller.id) {
+                return failed(format!(
+                    "conductor {} is no member of the cluster",
+                    caller.id
+                ));
+            }
         }
         match request {
             Request::Append(append) => match append.try_into() {
@@ -146,7 +169,12 @@ impl Answers {
             Request::Membership(change) => changed(membership::change(raft, change).await),
             Request::HandOver(to) => changed(hand_over(raft, to).await),
             Request::Renew(session) => self.sessions.renew(raft, session).await,
-            Request::Join(member) => self.admit(raft, caller, member).await,
+            Request::Join { id, member } => {
+                let request = Request::Join { id, member };
+                self.admit(raft, caller, request).await
+            }
+            Request::Reserve(member) => self.admit(raft, caller, Request::Reserve(member)).await,
+            Request::Look(_) => Response::Standing(self.standing(raft)),
         }
     }
 
@@ -197,9 +225,16 @@ impl Answers {
         }
     }
 
-    async fn admit(&self, raft: &Raft, caller: Caller, member: Member) -> Response {
+    /// Takes a newcomer in, or reserves an id for it; as the leader, or by passing the request on to the leader.
+    async fn admit(&self, raft: &Raft, caller: Caller, request: Request) -> Response {
         let _one_at_a_time = self.admitting.lock().await;
-        match membership::admit(raft, member.clone()).await {
+        let state = self.sessions.view();
+        let admitted = match &request {
+            Request::Join { id, member } => membership::admit(raft, &state, *id, member).await,
+            Request::Reserve(member) => membership::reserve(raft, &state, member).await,
+            other => return failed(format!("{other:?} admits nobody")),
+        };
+        match admitted {
             Ok(id) => Response::Joined {
                 cluster: self.local.cluster,
                 id,
@@ -213,13 +248,55 @@ impl Answers {
                 };
                 self.peers
                     .link(leader, &address, Purpose::Call)
-                    .ask(&Request::Join(member), ADMIT_LIMIT)
+                    .ask(&request, ADMIT_LIMIT)
                     .await
                     .unwrap_or_else(failed)
             }
             Err(not_done) => Response::NotDone(not_done),
         }
     }
+
+    fn standing(&self, raft: &Raft) -> Standing {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let nodes = metrics.membership_config.membership().nodes();
+        Standing {
+            cluster: self.local.cluster,
+            conductor: self.local.id,
+            life: self.local.life,
+            founders: self.founders.clone(),
+            members: nodes.map(|(id, member)| (*id, member.clone())).collect(),
+            leads: metrics.state == ServerState::Leader,
+        }
+    }
+
+    /// Whether a caller may be who it says, as far as this member knows the members.
+    fn check_member(&self, hello: &Hello) -> Result<(), String> {
+        let Some(raft) = self.raft.get() else {
+            return Ok(());
+        };
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        match metrics.membership_config.get_node(&hello.from) {
+            Some(known) if known.host != hello.host => Err(format!(
+                "conductor {} is {}, the caller is {}",
+                hello.from, known.host, hello.host
+            )),
+            None if metrics.state == ServerState::Leader => Err(format!(
+                "conductor {} is no member of the cluster",
+                hello.from
+            )),
+            // A member that lags may not know its newest fellows.
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Whether `id` takes part; only the leader can tell for sure, and everybody else trusts it.
+fn is_member(raft: &Raft, id: RaftId) -> bool {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    metrics.state != ServerState::Leader || metrics.membership_config.get_node(&id).is_some()
 }
 
 /// Where a member is found.
@@ -270,21 +347,37 @@ pub(crate) async fn read_index(raft: &Raft) -> Result<u64, NotDone> {
     }
 }
 
-/// Asks the core to hand its office to `to`, as the leader. The answer does not wait for it.
+/// Asks the core to hand its office to `to`, as the leader; for zero, to the voter that has most of the log. The
+/// answer does not wait for it.
 pub(crate) async fn hand_over(raft: &Raft, to: RaftId) -> Result<u64, NotDone> {
-    let (leader, me, votes, last) = {
+    let (leader, me, to, votes, last) = {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
+        let best = || {
+            let matched = |id: &RaftId| metrics.replication.as_ref()?.get(id).copied().flatten();
+            let others = metrics
+                .membership_config
+                .voter_ids()
+                .filter(|id| *id != metrics.id);
+            others.max_by_key(|id| matched(id).map(|log_id| log_id.index))
+        };
+        let to = if to == 0 { best().unwrap_or(0) } else { to };
         let votes = metrics.membership_config.voter_ids().any(|id| id == to);
         (
             metrics.current_leader,
             metrics.id,
+            to,
             votes,
             metrics.last_log_index,
         )
     };
     if leader != Some(me) {
         return Err(NotDone::NotLeader(leader));
+    }
+    if to == 0 {
+        return Err(NotDone::Refused(
+            "there is no other voter to lead".to_owned(),
+        ));
     }
     if !votes {
         return Err(NotDone::Refused(format!("conductor {to} is no voter")));
@@ -322,19 +415,29 @@ impl Answer for Answers {
                     hello.from
                 ));
             }
-            let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-            let youngest = lives.entry(hello.from).or_insert(hello.incarnation);
-            if hello.incarnation < *youngest {
-                return refused(format!(
-                    "conductor {} was started again since; this is its older process",
-                    hello.from
-                ));
+            let heard = self
+                .check_member(hello)
+                .and_then(|()| self.lives.greet(hello.from, hello.incarnation, hello.life));
+            if let Err(reason) = heard {
+                return refused(reason);
             }
-            *youngest = hello.incarnation;
         }
         Welcome::Accepted {
             conductor: self.local.id,
             incarnation: self.local.incarnation,
+            life: self.local.life,
+            host: self.host.clone(),
+        }
+    }
+
+    fn connected(&self, caller: Caller, open: bool) {
+        if caller.purpose == Purpose::Join {
+            return;
+        }
+        if open {
+            self.lives.opened(caller.id, caller.life);
+        } else {
+            self.lives.closed(caller.id, caller.life);
         }
     }
 

@@ -1,7 +1,9 @@
 //! What starting and changing a cluster can fail with.
 
+use crate::backup::BackupError;
 use crate::identity::IdentityError;
 use crate::kv::KvError;
+use baton_model::ids::ConductorId;
 use std::io;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -40,6 +42,52 @@ pub enum ClusterError {
         "this conductor is a member of no cluster; make a new one with `baton cluster init` or enter one with `baton cluster join`"
     )]
     NotAMember,
+    /// The data directory belonged to a cluster, its store is gone, and nobody else is known there.
+    #[error(
+        "the data directory {} belonged to cluster {cluster} and has lost its store, and no other member is known; restore a backup with `baton cluster restore`, or, to begin anew without the old records, empty the directory",
+        dir.display()
+    )]
+    Lost {
+        /// The directory.
+        dir: PathBuf,
+        /// The cluster.
+        cluster: Uuid,
+    },
+    /// The data directory was made for another host name.
+    #[error(
+        "the data directory belongs to conductor {conductor} with host name {made_for}, `[DEFAULT] host` is {configured}; give it its old name back, or remove it with `baton cluster leave` and let it join under the new one"
+    )]
+    OtherHost {
+        /// Whose directory it is.
+        conductor: ConductorId,
+        /// The name in the directory.
+        made_for: String,
+        /// The name in the options.
+        configured: String,
+    },
+    /// Another process is this conductor.
+    #[error(
+        "conductor {conductor} of this cluster runs already and answers at {address}; this is a second process on a copy of its data directory: stop it, and let it join with an empty directory and a host name of its own"
+    )]
+    Twice {
+        /// Which.
+        conductor: ConductorId,
+        /// Where the other one answers.
+        address: String,
+    },
+    /// The storage has an identity already.
+    #[error(
+        "the data directory {} is not empty: it belongs to conductor {conductor} of cluster {cluster}; name an empty one",
+        dir.display()
+    )]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+        /// Who.
+        conductor: ConductorId,
+        /// Of which cluster.
+        cluster: Uuid,
+    },
     /// The storage belongs to another cluster than the one to be founded.
     #[error(
         "this conductor's data belongs to cluster {found}, not to {wanted}; give it an empty data directory"
@@ -79,6 +127,9 @@ pub enum ClusterError {
         /// Its words.
         detail: String,
     },
+    /// A backup cannot be restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// No leader took the change in time; it may or may not have been made. `baton cluster status` shows.
     #[error("the cluster did not confirm the change in time: {detail}")]
     Unconfirmed {

@@ -14,6 +14,7 @@ use crate::kv::writer::{Fatal, FatalSender};
 use crate::peer::Local;
 use crate::peer::link::LinkError;
 use crate::proposals::{self, Waiting};
+use crate::peer::transport::Transport;
 use crate::raft::network::Peers;
 use crate::raft::types::{Member, Raft, RaftId};
 use crate::sessions::{self, SessionBook};
@@ -76,7 +77,7 @@ pub(crate) struct Inner {
     pub(crate) window: Window,
     pub(crate) readers: mpsc::Sender<Reader>,
     pub(crate) proposals: mpsc::Sender<Waiting>,
-    pub(crate) _held: Held,
+    pub(crate) held: Held,
 }
 
 /// What came of one attempt at the leader.
@@ -98,6 +99,7 @@ fn retry_or_not(not_done: NotDone) -> Attempt {
         NotDone::NotLeader(None) => Attempt::Retry(None, "there is no leader".to_owned()),
         NotDone::Unknown(reason) => Attempt::Maybe(reason),
         NotDone::Refused(reason) => Attempt::Refused(reason),
+        NotDone::Wait(reason) => Attempt::Retry(None, reason),
     }
 }
 
@@ -154,12 +156,20 @@ impl Cluster {
         Self(inner)
     }
 
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
     pub(crate) fn raft(&self) -> &Raft {
         &self.0.raft
     }
 
     pub(crate) fn local(&self) -> Local {
         self.0.local
+    }
+
+    pub(crate) fn transport(&self) -> Arc<dyn Transport> {
+        self.0.peers.transport()
     }
 
     pub(crate) fn store(&self) -> &Store {

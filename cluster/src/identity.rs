@@ -3,15 +3,20 @@
 //! ```text
 //! <data>/LOCK          held while a process runs
 //! <data>/member.json   cluster, conductor, host name, count of starts, anchor of the store
+//! <data>/seat.json     the number that this directory drew before a cluster was founded
+//! <data>/peers.json    the cluster and where its members were last found; outlives a damaged store
 //! <data>/store/        log and state
 //! <data>/damaged-…/    a store that was found damaged, with the identity that went with it
 //! ```
 //! The one invariant: an identity without its store, or a store that is not the one it was made with, never votes.
 //! Its vote may be lost, and it could vote twice. Both are set aside, and the conductor joins again as a new member.
 
+use crate::codec::peer::Founder;
 use crate::kv::sled::sync_dir;
+use crate::raft::types::RaftId;
 use baton_model::ids::{ConductorId, Incarnation, WallMs};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +33,11 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 const LOCK_FILE: &str = "LOCK";
 const IDENTITY_FILE: &str = "member.json";
 const STORE_DIR: &str = "store";
+const SEAT_FILE: &str = "seat.json";
+const PEERS_FILE: &str = "peers.json";
+
+/// The word for data of a conductor that left its cluster.
+pub const LEFT: &str = "left";
 
 /// The content of `member.json`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,6 +55,19 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// Found again in the store, or it is not the same store.
     pub anchor: u64,
+    /// Who founded the cluster, if this conductor was among them and they agreed on it among themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub founders: BTreeMap<RaftId, Founder>,
+}
+
+/// The cluster that a data directory belonged to, and where its members were last found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownPeers {
+    /// The cluster.
+    pub cluster: Uuid,
+    /// `host:port` of every other member.
+    pub addresses: Vec<String>,
 }
 
 impl Identity {
@@ -58,6 +81,7 @@ impl Identity {
             host_name: host_name.to_owned(),
             incarnation: Incarnation(0),
             anchor,
+            founders: BTreeMap::new(),
         }
     }
 }
@@ -163,16 +187,10 @@ impl DataDir {
     /// [`IdentityError::Unreadable`] if the file is not ours or damaged.
     pub fn read(&self) -> Result<Option<Identity>, IdentityError> {
         let path = self.dir.join(IDENTITY_FILE);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.io("read member.json")(error)),
+        let found: Option<Identity> = self.read_json(IDENTITY_FILE, "read member.json")?;
+        let Some(identity) = found else {
+            return Ok(None);
         };
-        let identity: Identity =
-            serde_json::from_slice(&bytes).map_err(|error| IdentityError::Unreadable {
-                path: path.clone(),
-                detail: error.to_string(),
-            })?;
         if identity.format == FORMAT {
             Ok(Some(identity))
         } else {
@@ -191,16 +209,72 @@ impl DataDir {
     /// # Errors
     /// [`IdentityError::Io`].
     pub fn write(&self, identity: &Identity) -> Result<(), IdentityError> {
-        let text = serde_json::to_vec_pretty(identity).map_err(|error| {
-            self.io("write member.json")(io::Error::new(io::ErrorKind::InvalidData, error))
-        })?;
-        let draft = self.dir.join("member.json.new");
-        let mut file = File::create(&draft).map_err(self.io("write member.json"))?;
+        self.write_json(IDENTITY_FILE, "write member.json", identity)
+    }
+
+    fn write_json(
+        &self,
+        name: &str,
+        attempt: &'static str,
+        value: &impl Serialize,
+    ) -> Result<(), IdentityError> {
+        let text = serde_json::to_vec_pretty(value)
+            .map_err(|error| self.io(attempt)(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        let draft = self.dir.join(format!("{name}.new"));
+        let mut file = File::create(&draft).map_err(self.io(attempt))?;
         file.write_all(&text)
             .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&draft, self.dir.join(IDENTITY_FILE)))
-            .map_err(self.io("write member.json"))?;
+            .and_then(|()| fs::rename(&draft, self.dir.join(name)))
+            .map_err(self.io(attempt))?;
         self.sync()
+    }
+
+    /// The number that tells this directory from one that takes its place; `draw` makes one the first time.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn seat(&self, draw: impl FnOnce() -> u64) -> Result<u64, IdentityError> {
+        if let Some(seat) = self.read_json(SEAT_FILE, "read seat.json")? {
+            return Ok(seat);
+        }
+        let seat = draw();
+        self.write_json(SEAT_FILE, "write seat.json", &seat)?;
+        Ok(seat)
+    }
+
+    /// Where the members of this directory's cluster were last found.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn peers(&self) -> Result<Option<KnownPeers>, IdentityError> {
+        self.read_json(PEERS_FILE, "read peers.json")
+    }
+
+    /// Notes where the members are.
+    ///
+    /// # Errors
+    /// [`IdentityError::Io`].
+    pub fn set_peers(&self, peers: &KnownPeers) -> Result<(), IdentityError> {
+        self.write_json(PEERS_FILE, "write peers.json", peers)
+    }
+
+    fn read_json<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+        attempt: &'static str,
+    ) -> Result<Option<T>, IdentityError> {
+        let path = self.dir.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.io(attempt)(error)),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| IdentityError::Unreadable {
+                path,
+                detail: error.to_string(),
+            })
     }
 
     fn sync(&self) -> Result<(), IdentityError> {
@@ -213,23 +287,29 @@ impl DataDir {
         self.store().exists()
     }
 
-    /// Moves the store and its identity aside, together, and returns where they are now. Nothing is deleted.
+    /// Moves the store and its identity aside, together, and returns where they are now; `word` says why. Nothing is
+    /// deleted.
     ///
     /// # Errors
     /// [`IdentityError::Io`].
-    pub fn set_aside(&self, now: WallMs) -> Result<PathBuf, IdentityError> {
+    pub fn set_aside(&self, word: &str, now: WallMs) -> Result<PathBuf, IdentityError> {
         let aside = (0_u32..)
             .map(|n| match n {
-                0 => self.dir.join(format!("damaged-{now}")),
-                n => self.dir.join(format!("damaged-{now}-{n}")),
+                0 => self.dir.join(format!("{word}-{now}")),
+                n => self.dir.join(format!("{word}-{now}-{n}")),
             })
             .find(|path| !path.exists())
-            .unwrap_or_else(|| self.dir.join("damaged"));
+            .unwrap_or_else(|| self.dir.join(word));
         fs::create_dir(&aside).map_err(self.io("create a directory"))?;
-        for name in [IDENTITY_FILE, STORE_DIR] {
+        // Where the others are is worth knowing after damage, and nothing to a conductor that left.
+        let also = (word == LEFT).then_some(PEERS_FILE);
+        for name in [IDENTITY_FILE, STORE_DIR, SEAT_FILE]
+            .into_iter()
+            .chain(also)
+        {
             match fs::rename(self.dir.join(name), aside.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(self.io("move a damaged store aside")(error));
+                    return Err(self.io("move a store aside")(error));
                 }
                 Ok(()) | Err(_) => {}
             }
@@ -271,11 +351,21 @@ mod tests {
         for _ in 0..2 {
             data.write(&identity).unwrap();
             fs::create_dir(data.store()).unwrap();
-            let aside = data.set_aside(WallMs(5)).unwrap();
+            let aside = data.set_aside("damaged", WallMs(5)).unwrap();
             assert!(aside.join("store").exists() && aside.join("member.json").exists());
             assert_eq!(data.read().unwrap(), None);
             assert!(!data.has_store());
         }
+    }
+
+    #[test]
+    fn a_seat_is_drawn_once_and_anew_in_a_new_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path()).unwrap();
+        assert_eq!(data.seat(|| 5).unwrap(), 5);
+        assert_eq!(data.seat(|| 6).unwrap(), 5);
+        data.set_aside("damaged", WallMs(5)).unwrap();
+        assert_eq!(data.seat(|| 7).unwrap(), 7);
     }
 
     #[test]

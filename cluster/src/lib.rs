@@ -5,14 +5,17 @@
 //! everything else rests on: a proposal is acknowledged only when a majority has it on disk, fsynced.
 
 mod answers;
+pub mod backup;
 mod barrier;
 pub mod bench;
 pub mod codec;
+mod enter;
 pub mod error;
 pub mod handle;
 pub mod identity;
 pub mod kv;
 mod membership;
+mod operate;
 pub mod options;
 pub mod peer;
 mod proposals;
@@ -21,12 +24,17 @@ mod sessions;
 mod start;
 mod status;
 mod storage;
+mod stranger;
+mod upkeep;
 mod window;
 
 pub use answers::CallHandler;
+pub use backup::{Backup, BackupError, Restored};
 pub use codec::peer::MembershipChange;
+pub use enter::{Entry, FirstMembers};
 pub use error::ClusterError;
 pub use handle::{CallError, Cluster};
 pub use kv::writer::Fatal;
 pub use options::{Compaction, Founding, Listen, Options, Storage, Timing};
 pub use raft::types::Member;
+pub use upkeep::Upkeep;

@@ -5,11 +5,14 @@
 
 use crate::codec::peer::{MembershipChange, NotDone};
 use crate::options::FOUNDING_ID_MAX;
+use crate::peer::lives::SILENCE;
 use crate::raft::types::{Member, Raft, RaftId, TypeConfig};
+use baton_model::ids::ConductorId;
+use baton_model::state::{ConductorStatus, StateView};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ClientWriteError, RaftError};
 use openraft::raft::ClientWriteResponse;
-use openraft::{ChangeMembers, ServerState};
+use openraft::{ChangeMembers, Instant as _, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Written =
@@ -42,7 +45,7 @@ fn index(written: Written) -> Result<u64, NotDone> {
 pub(crate) async fn change(raft: &Raft, change: MembershipChange) -> Result<u64, NotDone> {
     match change {
         MembershipChange::AddLearner { id, member } => {
-            check_newcomer(raft, Some(id), &member)?;
+            check_newcomer(raft, id, &member)?;
             index(raft.add_learner(id, member, true).await)
         }
         MembershipChange::Promote(id) => {
@@ -60,6 +63,18 @@ pub(crate) async fn change(raft: &Raft, change: MembershipChange) -> Result<u64,
             )
         }
         MembershipChange::Remove(id) => remove(raft, id).await,
+        MembershipChange::SetVoters(voters) => index(
+            raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), true)
+                .await,
+        ),
+        MembershipChange::Move { id, member } => {
+            check_newcomer(raft, id, &member)?;
+            let moved = BTreeMap::from([(id, member)]);
+            index(
+                raft.change_membership(ChangeMembers::SetNodes(moved), true)
+                    .await,
+            )
+        }
     }
 }
 
@@ -98,46 +113,149 @@ async fn remove(raft: &Raft, id: RaftId) -> Result<u64, NotDone> {
     }
 }
 
-/// Takes a stranger in as a learner, under an id that nobody had before.
-pub(crate) async fn admit(raft: &Raft, member: Member) -> Result<RaftId, NotDone> {
-    check_newcomer(raft, None, &member)?;
-    let (last, highest) = {
+/// Reserves an id that nobody ever had or will have. Nothing is kept of who it is for: a newcomer that dies before it
+/// has written the id down leaves nothing behind.
+pub(crate) async fn reserve(
+    raft: &Raft,
+    state: &StateView,
+    member: &Member,
+) -> Result<RaftId, NotDone> {
+    let me = leading(raft)?;
+    for (other, _) in rivals(raft, 0, member)? {
+        refuse_if_alive(raft, state, other, member)?;
+    }
+    // The index of an entry is never given twice, and founders lie below the first one. The entry says what is known.
+    let same = raft
+        .metrics()
+        .borrow_watched()
+        .membership_config
+        .get_node(&me)
+        .cloned();
+    let same: BTreeMap<_, _> = same.map(|member| (me, member)).into_iter().collect();
+    let at = index(
+        raft.change_membership(ChangeMembers::SetNodes(same), true)
+            .await,
+    )?;
+    Ok(at + FOUNDING_ID_MAX)
+}
+
+/// Takes a newcomer in as a learner, under the id that was reserved for it. Asked again, it changes nothing. A former
+/// member of the same host name makes room if its session is down: its disk was lost, or it was set up anew.
+pub(crate) async fn admit(
+    raft: &Raft,
+    state: &StateView,
+    id: RaftId,
+    member: &Member,
+) -> Result<RaftId, NotDone> {
+    leading(raft)?;
+    let (known, last) = {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
-        if metrics.state != ServerState::Leader {
-            return Err(NotDone::NotLeader(metrics.current_leader));
-        }
-        let membership = metrics.membership_config.membership();
-        let highest = membership.nodes().map(|(id, _)| *id).max();
-        (metrics.last_log_index.unwrap_or(0), highest.unwrap_or(0))
+        let known = metrics.membership_config.get_node(&id).cloned();
+        (known, metrics.last_log_index.unwrap_or(0))
     };
-    // Every admission makes the log longer, so this number only grows; founders lie below it.
-    let id = (last + FOUNDING_ID_MAX).max(highest) + 1;
-    index(raft.add_learner(id, member, false).await)?;
+    if known.as_ref() == Some(member) {
+        return Ok(id);
+    }
+    if known.is_some_and(|known| known.host != member.host) || id > last + FOUNDING_ID_MAX {
+        return Err(NotDone::Refused(format!(
+            "conductor id {id} was not reserved for {}",
+            member.host
+        )));
+    }
+    for (other, known) in rivals(raft, id, member)? {
+        refuse_if_alive(raft, state, other, member)?;
+        tracing::warn!(
+            conductor = other,
+            host = known.host,
+            newcomer = id,
+            "a member whose session is down makes room for a new one of the same host name"
+        );
+        remove(raft, other).await?;
+    }
+    index(raft.add_learner(id, member.clone(), false).await)?;
+    tracing::info!(
+        conductor = id,
+        host = member.host,
+        "a newcomer was admitted as a learner"
+    );
     Ok(id)
 }
 
-fn check_newcomer(raft: &Raft, id: Option<RaftId>, member: &Member) -> Result<(), NotDone> {
+fn leading(raft: &Raft) -> Result<RaftId, NotDone> {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
-    let membership = metrics.membership_config.membership();
-    let others: BTreeMap<_, _> = membership
+    if metrics.state == ServerState::Leader {
+        Ok(metrics.id)
+    } else {
+        Err(NotDone::NotLeader(metrics.current_leader))
+    }
+}
+
+/// Other members of the same host name. One with the same address and another name is in the way for good.
+fn rivals(raft: &Raft, id: RaftId, member: &Member) -> Result<Vec<(RaftId, Member)>, NotDone> {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let others: Vec<(RaftId, Member)> = metrics
+        .membership_config
+        .membership()
         .nodes()
-        .filter(|(other, _)| Some(**other) != id)
+        .filter(|(other, _)| **other != id)
+        .map(|(other, known)| (*other, known.clone()))
         .collect();
-    for (other, known) in others {
-        if known.host == member.host {
-            return Err(NotDone::Refused(format!(
-                "host name {} belongs to conductor {other}; remove that one first if it is gone for good",
-                member.host
-            )));
-        }
-        if known.address == member.address {
-            return Err(NotDone::Refused(format!(
-                "address {} belongs to conductor {other}; remove that one first if it is gone for good",
-                member.address
-            )));
-        }
+    let in_the_way = others
+        .iter()
+        .find(|(_, known)| known.address == member.address && known.host != member.host);
+    if let Some((other, known)) = in_the_way {
+        return Err(NotDone::Refused(format!(
+            "address {} belongs to conductor {other} ({}); remove that one first if it is gone for good: \
+             `baton cluster remove {}`",
+            member.address, known.host, known.host
+        )));
+    }
+    Ok(others
+        .into_iter()
+        .filter(|(_, known)| known.host == member.host)
+        .collect())
+}
+
+/// Whether a member has a session or was heard a moment ago; only the leader can tell.
+pub(crate) fn is_alive(raft: &Raft, state: &StateView, id: RaftId) -> bool {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let heard = metrics
+        .heartbeat
+        .as_ref()
+        .and_then(|heard| heard.get(&id).copied().flatten());
+    let session = state
+        .read()
+        .conductor(ConductorId(id))
+        .is_some_and(|record| record.status != ConductorStatus::Down);
+    id == metrics.id || session || heard.is_some_and(|heard| heard.elapsed() < SILENCE)
+}
+
+fn refuse_if_alive(
+    raft: &Raft,
+    state: &StateView,
+    other: RaftId,
+    member: &Member,
+) -> Result<(), NotDone> {
+    if is_alive(raft, state, other) {
+        return Err(NotDone::Wait(format!(
+            "host name {} belongs to conductor {other}, which is alive; stop that process, or give this conductor a name \
+             of its own in `[DEFAULT] host`",
+            member.host
+        )));
     }
     Ok(())
+}
+
+fn check_newcomer(raft: &Raft, id: RaftId, member: &Member) -> Result<(), NotDone> {
+    match rivals(raft, id, member)?.first() {
+        Some((other, known)) => Err(NotDone::Refused(format!(
+            "host name {} belongs to conductor {other}; remove that one first if it is gone for good",
+            known.host
+        ))),
+        None => Ok(()),
+    }
 }

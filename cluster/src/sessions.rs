@@ -58,6 +58,11 @@ impl SessionBook {
         }
     }
 
+    /// The replicated state.
+    pub(crate) fn view(&self) -> StateView {
+        self.view.clone()
+    }
+
     /// Answers a renewal, as the leader.
     pub(crate) async fn renew(&self, raft: &Raft, session: Session) -> Response {
         if let Err(not_done) = read_index(raft).await {

@@ -1,13 +1,13 @@
 //! Puts a member together: storage, peers, consensus core, the answering side, and the tasks that watch them.
 
 use crate::answers::Answers;
-use crate::codec::peer::{NotDone, Purpose, Request, Response};
 use crate::error::ClusterError;
 use crate::handle::{Cluster, Inner};
 use crate::kv::writer::FatalSender;
 use crate::options::{Compaction, FOUNDING_ID_MAX, Founding, Listen, Options, Timing};
 use crate::peer::Local;
-use crate::peer::link::{Dialer, Link};
+use crate::peer::link::Dialer;
+use crate::peer::lives::Lives;
 use crate::peer::server::Server;
 use crate::peer::transport::{Listener, Transport};
 use crate::raft::log_store::LogStore;
@@ -15,15 +15,14 @@ use crate::raft::network::{INSTALL_LIMIT, Peers};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{Member, Raft, RaftId, Runtime};
 use crate::sessions::SessionBook;
-use crate::storage::{Opened, Vault};
+use crate::storage::{Newcomer, Opened, Vault};
 use baton_model::env::Env;
-use baton_model::ids::{ConductorId, Incarnation};
 use baton_model::port::cluster::ChangeSink;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{InitializeError, RaftError};
 use openraft::{Config, SnapshotPolicy};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -32,15 +31,6 @@ use uuid::Uuid;
 
 /// Entries in one message to a follower. 64 writers fill 64; a follower that catches up is served by the thousand.
 const MESSAGE_ENTRIES_MAX: u64 = 1024;
-
-/// How long one member of a cluster may take to answer a stranger who wants to join.
-const JOIN_LIMIT: Duration = Duration::from_secs(15);
-
-/// Rounds over all given addresses before joining is given up.
-const JOIN_ATTEMPTS: u32 = 20;
-
-/// Pause between two such rounds; an election takes about a second.
-const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -78,12 +68,13 @@ fn raft_config(
         })
 }
 
-struct Door {
-    listener: Box<dyn Listener>,
-    member: Member,
+/// Where peers come in.
+pub(crate) struct Door {
+    pub(crate) listener: Box<dyn Listener>,
+    pub(crate) member: Member,
 }
 
-async fn open_door(
+pub(crate) async fn open_door(
     transport: &dyn Transport,
     listen: Listen,
     advertise: Option<String>,
@@ -168,94 +159,21 @@ impl Cluster {
         sink: Arc<dyn ChangeSink>,
     ) -> Result<Self, ClusterError> {
         let vault = Vault::lock(options.storage.clone()).await?;
-        let newcomer = options
-            .founding
-            .as_ref()
-            .map(|founding| (founding.cluster, founding.conductor));
+        let newcomer = options.founding.as_ref().map(|founding| Newcomer {
+            cluster: founding.cluster,
+            conductor: founding.conductor,
+            founders: BTreeMap::new(),
+        });
         assemble(options, env, sink, vault, newcomer).await
     }
-
-    /// Enters the cluster of which one of the conductors at `via` is a member, as a learner under a new id, and
-    /// starts. A storage that has an identity already is started as it is.
-    ///
-    /// # Errors
-    /// [`ClusterError::Refused`] if the cluster refuses, [`ClusterError::Unconfirmed`] if nobody answers.
-    pub async fn join(
-        mut options: Options,
-        env: Env,
-        sink: Arc<dyn ChangeSink>,
-        via: &[String],
-    ) -> Result<Self, ClusterError> {
-        let vault = Vault::lock(options.storage.clone()).await?;
-        if vault.identity()?.is_some() {
-            return assemble(options, env, sink, vault, None).await;
-        }
-        let listen = std::mem::replace(&mut options.listen, Listen::Address(String::new()));
-        let door = open_door(
-            options.transport.as_ref(),
-            listen,
-            options.advertise.clone(),
-            &options.host_name,
-        )
-        .await?;
-        let newcomer = ask_to_join(&options, &door.member, via).await?;
-        options.advertise = Some(door.member.address);
-        options.listen = Listen::Open(door.listener);
-        assemble(options, env, sink, vault, Some(newcomer)).await
-    }
 }
 
-async fn ask_to_join(
-    options: &Options,
-    member: &Member,
-    via: &[String],
-) -> Result<(Uuid, ConductorId), ClusterError> {
-    let tasks = TaskTracker::new();
-    let stop = CancellationToken::new();
-    let dialer = Arc::new(Dialer {
-        transport: options.transport.clone(),
-        local: Local {
-            cluster: Uuid::nil(),
-            id: 0,
-            incarnation: Incarnation(0),
-        },
-        tasks: tasks.clone(),
-        stop: stop.clone(),
-    });
-    let mut last = "no address was given".to_owned();
-    let mut outcome = None;
-    'rounds: for round in 0..JOIN_ATTEMPTS {
-        if round > 0 {
-            tokio::time::sleep(JOIN_PAUSE).await;
-        }
-        for address in via {
-            let link = Link::new(dialer.clone(), 0, address.clone(), Purpose::Join);
-            match link.ask(&Request::Join(member.clone()), JOIN_LIMIT).await {
-                Ok(Response::Joined { cluster, id }) => {
-                    outcome = Some(Ok((cluster, ConductorId(id))));
-                    break 'rounds;
-                }
-                Ok(Response::NotDone(NotDone::Refused(detail))) => {
-                    outcome = Some(Err(ClusterError::Refused { detail }));
-                    break 'rounds;
-                }
-                Ok(other) => last = format!("{address}: {other:?}"),
-                Err(error) => last = error.to_string(),
-            }
-        }
-    }
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
-    outcome.unwrap_or(Err(ClusterError::Unconfirmed { detail: last }))
-}
-
-async fn assemble(
+pub(crate) async fn assemble(
     options: Options,
     env: Env,
     sink: Arc<dyn ChangeSink>,
     vault: Vault,
-    newcomer: Option<(Uuid, ConductorId)>,
+    newcomer: Option<Newcomer>,
 ) -> Result<Cluster, ClusterError> {
     let Options {
         host_name,
@@ -295,17 +213,28 @@ async fn assemble(
         cluster: identity.cluster,
         id: identity.conductor.0,
         incarnation: identity.incarnation,
+        life: env.entropy.next_u64(),
     };
+    let lives = Arc::new(Lives::default());
     let dialer = Arc::new(Dialer {
         transport: transport.clone(),
         local,
+        host: host_name.clone(),
+        lives: lives.clone(),
+        known: OnceLock::new(),
         tasks: tasks.clone(),
         stop: stop.clone(),
     });
     // Transfers of an earlier life had other numbers.
-    let peers = Peers::new(dialer, identity.incarnation.0 << 32);
+    let peers = Peers::new(dialer.clone(), identity.incarnation.0 << 32);
     let book = SessionBook::new(sessions, timing.election_max, env.clone(), view.clone());
-    let answers = Arc::new(Answers::new(local, peers.clone(), Arc::new(book)));
+    let answers = Arc::new(Answers::new(
+        (local, host_name.clone()),
+        identity.founders.clone(),
+        peers.clone(),
+        Arc::new(book),
+        lives,
+    ));
     let server = Server {
         transport,
         answer: answers.clone(),
@@ -327,9 +256,17 @@ async fn assemble(
         }
     };
     answers.raft.set(raft.clone()).ok();
-    tasks.spawn(server.run(door.listener));
     let (readers, waiting_readers) = mpsc::channel(crate::barrier::WAITING_MAX);
     let (proposals, waiting_proposals) = mpsc::channel(crate::proposals::WAITING_MAX);
+    let core = raft.clone();
+    let known = move |id: RaftId| {
+        let metrics = core.metrics();
+        let metrics = metrics.borrow_watched();
+        let member = metrics.membership_config.get_node(&id);
+        member.map(|member| member.host.clone())
+    };
+    dialer.known.set(Box::new(known)).ok();
+    tasks.spawn(async move { drop(server.run(door.listener).await) });
     let cluster = Cluster::new(
         Inner {
             raft,
@@ -349,22 +286,37 @@ async fn assemble(
             window: crate::window::Window::default(),
             readers,
             proposals,
-            _held: held,
+            held,
         },
         waiting_readers,
         waiting_proposals,
     );
-    cluster.found(founding, &door.member).await?;
+    let first = match founding {
+        Some(founding) => Some(founding.members(&door.member)),
+        None if identity.founders.is_empty() => None,
+        None => {
+            let founders = identity.founders.iter();
+            Some(
+                founders
+                    .map(|(id, one)| (*id, one.member.clone()))
+                    .collect(),
+            )
+        }
+    };
+    if let Err(error) = cluster.found(first).await {
+        cluster.shutdown().await;
+        return Err(error);
+    }
     Ok(cluster)
 }
 
 impl Cluster {
     /// Writes the first membership, unless that has been done; then, if this is the only voter, begins at once.
-    async fn found(&self, founding: Option<Founding>, me: &Member) -> Result<(), ClusterError> {
+    async fn found(&self, first: Option<BTreeMap<RaftId, Member>>) -> Result<(), ClusterError> {
         let raft = self.raft();
         let core = |attempt: &'static str, detail: String| ClusterError::Core { attempt, detail };
-        if let Some(founding) = founding {
-            match raft.initialize(founding.members(me)).await {
+        if let Some(members) = first {
+            match raft.initialize(members).await {
                 // `NotAllowed`: it has been done in an earlier life, or a fellow founder was faster.
                 Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
                 Err(error) => return Err(core("write the first membership", error.to_string())),

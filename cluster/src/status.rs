@@ -37,6 +37,7 @@ impl ClusterStatus for Cluster {
             u64::try_from(heard.elapsed().as_millis()).ok()
         };
         ClusterReport {
+            cluster: self.cluster_id(),
             me: ConductorId(metrics.id),
             leader: metrics.current_leader.map(ConductorId),
             term: metrics.current_term,
@@ -47,6 +48,7 @@ impl ClusterStatus for Cluster {
                 .nodes()
                 .map(|(id, member)| MemberReport {
                     id: ConductorId(*id),
+                    host: member.host.as_str().into(),
                     address: member.address.as_str().into(),
                     role: role(*id),
                     matched: matched(*id),

@@ -1,18 +1,31 @@
 //! Opens a member's storage: lock, identity, store, in the order in which a crash at any point leaves a storage that
 //! either has no identity or is complete.
 
+use crate::backup::Base;
+use crate::codec::peer::Founder;
 use crate::error::ClusterError;
-use crate::identity::{DataDir, Identity, IdentityError};
+use crate::identity::{DataDir, Identity, IdentityError, KnownPeers};
 use crate::kv::mem::MemDisk;
 use crate::kv::sled::SledEngine;
 use crate::kv::writer::{FatalSender, Opening};
 use crate::kv::{Engine, KvError, Store};
 use crate::options::Storage;
+use crate::raft::types::{Membership, RaftId, StoredMembership};
 use crate::raft::{log_store, state_machine};
 use baton_model::env::Env;
 use baton_model::ids::ConductorId;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use uuid::Uuid;
+
+/// Who a storage without identity becomes.
+#[derive(Clone, Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) cluster: Uuid,
+    pub(crate) conductor: ConductorId,
+    /// See [`Identity::founders`].
+    pub(crate) founders: BTreeMap<RaftId, Founder>,
+}
 
 /// A storage that is this process's alone.
 pub(crate) enum Vault {
@@ -31,7 +44,24 @@ pub(crate) struct Opened {
 
 /// Keeps the data directory locked while the member runs.
 #[derive(Default)]
-pub(crate) struct Held(#[expect(dead_code, reason = "held for its lock")] Option<DataDir>);
+pub(crate) struct Held(Option<DataDir>);
+
+impl Held {
+    /// Notes where the members are, for a start without a store.
+    pub(crate) fn note_peers(&self, peers: &KnownPeers) -> Result<(), IdentityError> {
+        self.0.as_ref().map_or(Ok(()), |data| data.set_peers(peers))
+    }
+
+    /// Moves store and identity aside; the member has ended for good.
+    pub(crate) fn set_aside(
+        &self,
+        word: &str,
+        env: &Env,
+    ) -> Result<Option<PathBuf>, IdentityError> {
+        let aside = |data: &DataDir| data.set_aside(word, env.clock.wall());
+        self.0.as_ref().map(aside).transpose()
+    }
+}
 
 impl Vault {
     pub(crate) async fn lock(storage: Storage) -> Result<Self, ClusterError> {
@@ -51,6 +81,40 @@ impl Vault {
         }
     }
 
+    /// See [`DataDir::seat`]. A storage in memory has none to keep: what was not founded is forgotten.
+    pub(crate) fn seat(&self, env: &Env) -> Result<u64, IdentityError> {
+        match self {
+            Self::Directory(data) => data.seat(|| env.entropy.next_u64()),
+            Self::Memory(_) => Ok(env.entropy.next_u64()),
+        }
+    }
+
+    pub(crate) fn peers(&self) -> Result<Option<KnownPeers>, IdentityError> {
+        match self {
+            Self::Directory(data) => data.peers(),
+            Self::Memory(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn set_peers(&self, peers: &KnownPeers) -> Result<(), IdentityError> {
+        match self {
+            Self::Directory(data) => data.set_peers(peers),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Refuses a storage that belongs to somebody, or did.
+    pub(crate) fn check_empty(&self) -> Result<(), ClusterError> {
+        match self.identity()? {
+            Some(identity) => Err(ClusterError::NotEmpty {
+                dir: self.dir(),
+                conductor: identity.conductor,
+                cluster: identity.cluster,
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn set_identity(&self, identity: &Identity) -> Result<(), IdentityError> {
         match self {
             Self::Directory(data) => data.write(identity),
@@ -61,10 +125,38 @@ impl Vault {
         }
     }
 
+    /// Makes a store that holds `base` already, for a member that has not started yet.
+    pub(crate) async fn make(
+        self,
+        newcomer: Newcomer,
+        base: Base,
+        host_name: String,
+        env: Env,
+    ) -> Result<(), ClusterError> {
+        blocking(move || {
+            let (mut opening, _, _) = self.read(None).map_err(|error| self.failed(error, &env))?;
+            let written = write_base(&mut opening, &base).and_then(|()| {
+                let anchor = env.entropy.next_u64();
+                log_store::write_anchor(&mut opening, anchor)?;
+                Ok(anchor)
+            });
+            let anchor = written.map_err(|error| self.failed(error, &env))?;
+            // The identity comes last: a store without one was not finished and is moved aside.
+            self.set_identity(&Identity::new(
+                newcomer.cluster,
+                newcomer.conductor,
+                &host_name,
+                anchor,
+            ))?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Reads everything and counts this start. `newcomer` is who a storage without identity becomes.
     pub(crate) async fn open(
         self,
-        newcomer: Option<(Uuid, ConductorId)>,
+        newcomer: Option<Newcomer>,
         host_name: String,
         env: Env,
     ) -> Result<Opened, ClusterError> {
@@ -77,7 +169,7 @@ impl Vault {
 
     fn open_now(
         self,
-        newcomer: Option<(Uuid, ConductorId)>,
+        newcomer: Option<Newcomer>,
         host_name: &str,
         env: &Env,
     ) -> Result<Opened, ClusterError> {
@@ -90,7 +182,7 @@ impl Vault {
                 return Err(self.failed(missing, env));
             }
             if known.is_none() && data.has_store() {
-                let moved_to = data.set_aside(env.clock.wall())?;
+                let moved_to = data.set_aside("damaged", env.clock.wall())?;
                 tracing::warn!(
                     moved_to = %moved_to.display(),
                     "found a store without an identity and moved it aside"
@@ -137,7 +229,7 @@ impl Vault {
     fn identify(
         self,
         known: Option<Identity>,
-        newcomer: Option<(Uuid, ConductorId)>,
+        newcomer: Option<Newcomer>,
         host_name: &str,
         env: &Env,
         mut opening: Opening,
@@ -146,11 +238,14 @@ impl Vault {
     ) -> Result<Opened, ClusterError> {
         let mut identity = match (known, newcomer) {
             (Some(known), _) => known,
-            (None, Some((cluster, conductor))) => {
+            (None, Some(newcomer)) => {
                 let anchor = env.entropy.next_u64();
                 log_store::write_anchor(&mut opening, anchor)
                     .map_err(|error| self.failed(error, env))?;
-                Identity::new(cluster, conductor, host_name, anchor)
+                Identity {
+                    founders: newcomer.founders,
+                    ..Identity::new(newcomer.cluster, newcomer.conductor, host_name, anchor)
+                }
             }
             (None, None) => return Err(ClusterError::NotAMember),
         };
@@ -177,7 +272,7 @@ impl Vault {
         let dir = self.dir();
         match (self, error) {
             (Self::Directory(data), KvError::Damaged { detail }) => {
-                match data.set_aside(env.clock.wall()) {
+                match data.set_aside("damaged", env.clock.wall()) {
                     Ok(moved_to) => ClusterError::Damaged {
                         dir,
                         detail,
@@ -199,7 +294,29 @@ impl Vault {
     }
 }
 
+fn write_base(opening: &mut Opening, base: &Base) -> Result<(), KvError> {
+    let voters = base.members.keys().copied().collect();
+    let membership =
+        Membership::new(vec![voters], base.members.clone()).map_err(|error| KvError::Rule {
+            detail: error.to_string(),
+        })?;
+    let membership = StoredMembership::new(Some(base.last_applied), membership);
+    let states = state_machine::first_ops(&base.state, base.last_applied, membership);
+    for batch in states.map_err(log_store::unreadable)? {
+        opening.clean(batch)?;
+    }
+    opening.clean(log_store::first_ops(base.last_applied).map_err(log_store::unreadable)?)
+}
+
 impl Opened {
+    /// Closes a storage that was only prepared.
+    pub(crate) async fn close(self) -> Result<(), ClusterError> {
+        let (store, _, _, held) = self.start(FatalSender::new())?;
+        store.close().await;
+        drop(held);
+        Ok(())
+    }
+
     /// Starts the writer.
     pub(crate) fn start(
         self,
@@ -235,7 +352,7 @@ impl Opened {
 }
 
 /// File work off the runtime's threads.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ClusterError> + Send + 'static,
 ) -> Result<T, ClusterError> {
     tokio::task::spawn_blocking(work)

@@ -102,6 +102,50 @@ const RULES: &[Contradiction] = &[
         },
     },
     Contradiction {
+        keys: &[("cluster", "ca_file"), ("cluster", "listen")],
+        find: |config| {
+            let cluster = &config.cluster;
+            (!cluster.listen.ip().is_loopback() && cluster.ca_file.is_none()).then(|| {
+                format!(
+                    "`cluster.listen` = {} is no loopback address, and conductors speak to each other in the clear: make \
+                     certificates with `baton cluster certs` and set `ca_file`, `cert_file` and `key_file`",
+                    cluster.listen
+                )
+            })
+        },
+    },
+    Contradiction {
+        keys: &[("cluster", "cert_file"), ("DEFAULT", "host")],
+        find: |config| {
+            let host = config.host();
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            (config.cluster.cert_file.is_some() && !(host.chars().all(fits) && host.len() < 254))
+                .then(|| {
+                    format!(
+                        "`DEFAULT.host` = \"{host}\" is no name that a certificate can be for: use letters, digits, `-`, `_` \
+                         and `.`"
+                    )
+                })
+        },
+    },
+    Contradiction {
+        keys: &[("admin", "token"), ("admin", "listen")],
+        find: |config| {
+            let admin = &config.admin;
+            let open = admin
+                .token
+                .as_ref()
+                .is_none_or(|token| token.expose().is_empty());
+            (!admin.listen.ip().is_loopback() && open).then(|| {
+                format!(
+                    "`admin.listen` = {} is no loopback address, and whoever reaches it commands the cluster: set \
+                     `admin.token`, or listen on 127.0.0.1",
+                    admin.listen
+                )
+            })
+        },
+    },
+    Contradiction {
         keys: &[
             ("sync_pool", "breaker_open"),
             ("sync_pool", "breaker_open_max"),

@@ -45,11 +45,12 @@ pub(super) async fn members(State(admin): State<Arc<Admin>>) -> Reply {
                 .map(|matched| report.last_log.0.saturating_sub(matched.0));
             json!({
                 "id": id,
-                "host": conductor.map(|conductor| &conductor.host),
+                "host": member.map(|member| &member.host).or_else(|| conductor.map(|conductor| &conductor.host)),
                 "address": member.map(|member| &member.address),
                 "role": member.map(|member| member.role),
                 "leader": report.leader == Some(id),
                 "status": conductor.map(|conductor| status(conductor.status)),
+                "incarnation": conductor.map(|conductor| conductor.incarnation),
                 "conductor_group": conductor.map(|conductor| &conductor.group),
                 "rack": conductor.map(|conductor| &conductor.rack),
                 "drivers": conductor.map(|conductor| &conductor.drivers),

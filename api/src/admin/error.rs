@@ -3,7 +3,7 @@
 use crate::reply::Reply;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use baton_model::port::cluster::ProposeError;
+use baton_model::port::cluster::{ChangeError, ProposeError};
 use baton_model::port::node::NodeError;
 use serde_json::json;
 
@@ -34,6 +34,16 @@ impl IntoResponse for AdminError {
 impl From<ProposeError> for AdminError {
     fn from(error: ProposeError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<ChangeError> for AdminError {
+    fn from(error: ChangeError) -> Self {
+        let status = match &error {
+            ChangeError::Refused(_) => StatusCode::CONFLICT,
+            ChangeError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -6,11 +6,14 @@ use axum::http::{Method, Request, StatusCode};
 use baton_api::{AdminApi, AdminDeps};
 use baton_model::command::Command;
 use baton_model::ids::{ConductorId, LogIndex};
+use baton_model::port::BoxFuture;
 use baton_model::port::cluster::{
-    ClusterReport, ClusterStatus, MemberReport, MemberRole, Proposer,
+    BackupParts, ChangeError, ClusterReport, ClusterStatus, Departure, MemberReport, MemberRole,
+    Members, Proposer,
 };
 use baton_model::port::lease::OwnLease;
 use baton_model::port::node::NodeGateway;
+use baton_model::secret::Secret;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -21,6 +24,7 @@ struct Alone;
 impl ClusterStatus for Alone {
     fn report(&self) -> ClusterReport {
         ClusterReport {
+            cluster: uuid::Uuid::nil(),
             me: ME.conductor,
             leader: Some(ME.conductor),
             term: 3,
@@ -29,6 +33,7 @@ impl ClusterStatus for Alone {
             snapshot: None,
             members: vec![MemberReport {
                 id: ConductorId(1),
+                host: "c1".into(),
                 address: "127.0.0.1:6390".into(),
                 role: MemberRole::Leader,
                 matched: Some(LogIndex(10)),
@@ -48,7 +53,125 @@ impl OwnLease for Half {
     }
 }
 
+/// Takes note of what operators ask for.
+#[derive(Default)]
+struct Asked(Mutex<Vec<String>>);
+
+impl Asked {
+    fn note(&self, what: String) {
+        self.0.lock().expect("fine").push(what);
+    }
+}
+
+impl Members for Asked {
+    fn remove(&self, id: ConductorId, force: bool) -> BoxFuture<'_, Result<(), ChangeError>> {
+        self.note(format!("remove {id} {force}"));
+        Box::pin(async move {
+            if force {
+                Ok(())
+            } else {
+                Err(ChangeError::Refused("it is alive".into()))
+            }
+        })
+    }
+
+    fn transfer_leader(
+        &self,
+        to: Option<ConductorId>,
+    ) -> BoxFuture<'_, Result<ConductorId, ChangeError>> {
+        self.note(format!("transfer {to:?}"));
+        Box::pin(async move { Ok(to.unwrap_or(ConductorId(1))) })
+    }
+
+    fn backup(&self, stale: bool) -> BoxFuture<'_, Result<BackupParts, ChangeError>> {
+        self.note(format!("backup {stale}"));
+        Box::pin(async move {
+            let parts = [b"one ".to_vec(), b"two".to_vec()];
+            Ok(Box::new(parts.into_iter()) as BackupParts)
+        })
+    }
+}
+
+impl Departure for Asked {
+    fn leave(&self) -> Result<(), ChangeError> {
+        self.note("leave".to_owned());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn operators_change_the_members_by_name_or_number() {
+    let world = World::new();
+    let asked = Arc::new(Asked::default());
+    let api = admin_with(&world, &asked, None);
+    let post = async |path: &str, body: Value| {
+        let (status, body) = ask(&api, Method::POST, path, Some(body)).await;
+        (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    };
+    let remove = "/admin/v1/cluster/remove";
+    let refused = post(remove, json!({"conductor": "c1"})).await;
+    assert_eq!(refused, (409, r#"{"error":"it is alive"}"#.to_owned()));
+    assert_eq!(
+        post(remove, json!({"conductor": "1", "force": true}))
+            .await
+            .0,
+        200
+    );
+    assert_eq!(post(remove, json!({"conductor": "c9"})).await.0, 404);
+    assert_eq!(
+        post(remove, json!({"conductor": "c1", "really": true}))
+            .await
+            .0,
+        400
+    );
+    assert_eq!(
+        post("/admin/v1/cluster/transfer-leader", json!({})).await.0,
+        200
+    );
+    assert_eq!(post("/admin/v1/cluster/leave", json!({})).await.0, 200);
+    let (status, body) = ask(
+        &api,
+        Method::GET,
+        "/admin/v1/cluster/backup?stale=true",
+        None,
+    )
+    .await;
+    assert_eq!((status.as_u16(), &body[..]), (200, b"one two".as_slice()));
+    let noted = asked.0.lock().expect("fine").clone();
+    assert_eq!(
+        noted,
+        [
+            "remove 1 false",
+            "remove 1 true",
+            "transfer None",
+            "leave",
+            "backup true"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_token_closes_every_page_to_whoever_does_not_show_it() {
+    let world = World::new();
+    let token = Secret::new("s3cret".to_owned());
+    let api = admin_with(&world, &Arc::default(), Some(token));
+    for path in ["/", "/metrics", "/admin/v1/cluster", "/admin/v1/nowhere"] {
+        let (status, body) = ask(&api, Method::GET, path, None).await;
+        assert_eq!(status, 401, "{path}");
+        assert!(!String::from_utf8_lossy(&body).contains("s3cret"));
+    }
+    let request = Request::get("/admin/v1/cluster")
+        .header("authorization", "Bearer s3cret")
+        .body(Full::new(Bytes::new()))
+        .expect("valid");
+    assert_eq!(api.handle(request).await.status(), 200);
+}
+
 pub(crate) fn admin(world: &World) -> AdminApi {
+    admin_with(world, &Arc::default(), None)
+}
+
+fn admin_with(world: &World, asked: &Arc<Asked>, token: Option<Secret<String>>) -> AdminApi {
     let registry = Arc::new(Mutex::new(prometheus_client::registry::Registry::default()));
     world
         .api
@@ -59,6 +182,9 @@ pub(crate) fn admin(world: &World) -> AdminApi {
         nodes: Arc::clone(&world.owner) as Arc<dyn NodeGateway>,
         cluster: Arc::new(Alone),
         lease: Arc::new(Half),
+        members: asked.clone(),
+        departure: asked.clone(),
+        token,
         env: env(),
         registry,
     })

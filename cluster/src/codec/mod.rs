@@ -48,6 +48,8 @@ impl Schema {
     pub const REPLIES: Self = Self(0x0901);
     /// A message between conductors.
     pub const PEER: Self = Self(0x0801);
+    /// A frame of a backup.
+    pub const BACKUP: Self = Self(0x0A01);
 }
 
 /// Why bytes are no record of ours.
@@ -177,6 +179,32 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
     hasher.update(header);
     hasher.update(payload);
     hasher.finalize()
+}
+
+/// How long the payload is that a header announces; for frames that are read from a stream.
+///
+/// # Errors
+/// [`CodecError::Length`], [`CodecError::Magic`] or [`CodecError::TooLarge`].
+pub fn payload_len(header: &[u8]) -> Result<usize, CodecError> {
+    let [m0, m1, s0, s1, l0, l1, l2, l3, ..] = *header else {
+        return Err(CodecError::Length {
+            schema: 0,
+            expected: HEADER_LEN,
+            found: header.len(),
+        });
+    };
+    let schema = u16::from_le_bytes([s0, s1]);
+    if [m0, m1] != MAGIC {
+        return Err(CodecError::Magic { schema });
+    }
+    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    if length > PAYLOAD_MAX {
+        return Err(CodecError::TooLarge {
+            schema,
+            found: length,
+        });
+    }
+    Ok(length)
 }
 
 /// Checks a frame of `schema` and returns its payload.

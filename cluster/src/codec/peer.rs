@@ -10,6 +10,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// The version of this protocol; both ends must speak the same.
@@ -26,7 +27,7 @@ pub enum Purpose {
     Snapshot,
     /// Proposals, read barriers, membership and requests about nodes.
     Call,
-    /// A stranger asks to become a member.
+    /// Somebody who is no member (yet) looks around or asks to become one.
     Join,
 }
 
@@ -43,6 +44,10 @@ pub struct Hello {
     pub from: RaftId,
     /// The caller's life.
     pub incarnation: Incarnation,
+    /// A number that the caller's process drew: tells two processes that count the same life.
+    pub life: u64,
+    /// The caller's host name; with TLS, its certificate must be for it.
+    pub host: String,
     /// Whom it wants; zero for a stranger, who takes whoever answers.
     pub to: RaftId,
 }
@@ -56,6 +61,10 @@ pub enum Welcome {
         conductor: RaftId,
         /// Its life.
         incarnation: Incarnation,
+        /// The number that its process drew.
+        life: u64,
+        /// Its host name; with TLS, its certificate must be for it.
+        host: String,
     },
     /// The connection is closed.
     Refused {
@@ -304,6 +313,53 @@ pub enum MembershipChange {
     Demote(RaftId),
     /// A member leaves for good.
     Remove(RaftId),
+    /// These vote from now on, and nobody else; voters that are not named stay as learners.
+    SetVoters(BTreeSet<RaftId>),
+    /// A member is found elsewhere from now on.
+    Move {
+        /// Which.
+        id: RaftId,
+        /// Where.
+        member: Member,
+    },
+}
+
+/// One of the first members of a cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Founder {
+    /// Where it is.
+    pub member: Member,
+    /// A number that its data directory drew before the cluster was founded. One that lost its disk draws another and
+    /// is no founder any more.
+    pub seat: u64,
+}
+
+/// What a conductor that is about to found a cluster tells the others that are listed with it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Card {
+    /// Its id in the list.
+    pub conductor: RaftId,
+    /// Itself.
+    pub founder: Founder,
+    /// A hash of its list; founders with different lists found nothing.
+    pub list: u64,
+}
+
+/// What a member tells anybody who looks around.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its cluster.
+    pub cluster: Uuid,
+    /// It.
+    pub conductor: RaftId,
+    /// The number that its process drew.
+    pub life: u64,
+    /// Who founded the cluster.
+    pub founders: BTreeMap<RaftId, Founder>,
+    /// Everybody whom it knows as a member.
+    pub members: BTreeMap<RaftId, Member>,
+    /// It leads, so what it says of the members is true.
+    pub leads: bool,
 }
 
 /// A question.
@@ -345,12 +401,21 @@ pub enum Request {
     Call(Blob),
     /// A change of membership, for the leader.
     Membership(MembershipChange),
-    /// A stranger wants to become a learner.
-    Join(Member),
+    /// A newcomer, whose id was reserved for it, wants to become a learner. May be asked again.
+    Join {
+        /// Its id.
+        id: RaftId,
+        /// Where it is.
+        member: Member,
+    },
     /// The leader is asked to hand over.
     HandOver(RaftId),
     /// A conductor renews its session at the leader.
     Renew(Session),
+    /// Who is there? A founder shows its card.
+    Look(Option<Card>),
+    /// A stranger wants an id under which it can become a member. Nothing is kept of it.
+    Reserve(Member),
 }
 
 /// Why the leader's work could not be done by the one who was asked.
@@ -362,6 +427,8 @@ pub enum NotDone {
     Unknown(String),
     /// It was refused, and will be again.
     Refused(String),
+    /// Not yet; ask again in a moment.
+    Wait(String),
 }
 
 /// An answer.
@@ -390,7 +457,7 @@ pub enum Response {
     Called(Blob),
     /// To [`Request::Membership`] and [`Request::HandOver`]: the index of the last entry written for it.
     Changed(u64),
-    /// To [`Request::Join`].
+    /// To [`Request::Reserve`] and [`Request::Join`].
     Joined {
         /// The cluster.
         cluster: Uuid,
@@ -405,6 +472,10 @@ pub enum Response {
     Renewed,
     /// The session is over; its conductor has to begin a new life.
     SessionOver,
+    /// To [`Request::Look`], by one that is about to found a cluster.
+    Card(Card),
+    /// To [`Request::Look`], by a member.
+    Standing(Standing),
 }
 
 /// A message as sent.

@@ -4,7 +4,7 @@
 //! [`CHUNK_MAX`] may reach it. A stored key is the caller's key with two bytes of piece number behind it; the first
 //! piece ends with the number of pieces. Whether the joined bytes are whole is told by the frame inside them.
 
-use super::{Durability, Engine, KvError, Op, Tree, Visit};
+use super::{Durability, Engine, Gauge, KvError, Op, Tree, Visit};
 use std::collections::BTreeMap;
 
 /// Largest piece, 64 KiB with its count. With 8 MiB segments sled's limit is about 120 KiB a value; half of it leaves room for keys.
@@ -168,8 +168,8 @@ impl<E: Engine> Engine for Chunked<E> {
         self.engine.write(expanded, durability)
     }
 
-    fn disk_bytes(&self) -> u64 {
-        self.engine.disk_bytes()
+    fn gauge(&self) -> Gauge {
+        self.engine.gauge()
     }
 }
 

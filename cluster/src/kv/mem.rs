@@ -1,6 +1,6 @@
 //! A disk in memory, for simulation: what was not synced is lost by a power cut, and faults are injected at will.
 
-use super::{Durability, Engine, KvError, Op, Tree, Visit};
+use super::{Durability, Engine, Gauge, KvError, Op, Tree, Visit};
 use crate::identity::Identity;
 use std::collections::BTreeMap;
 use std::io;
@@ -142,13 +142,15 @@ impl Engine for MemEngine {
         Ok(())
     }
 
-    fn disk_bytes(&self) -> u64 {
-        let content = self.disk.content();
-        let bytes: usize = content
-            .current
-            .iter()
-            .map(|((_, key), value)| key.len() + value.len())
-            .sum();
-        bytes as u64
+    fn gauge(&self) -> Gauge {
+        let disk = self.disk.clone();
+        Arc::new(move || {
+            let content = disk.content();
+            let sizes = content
+                .current
+                .iter()
+                .map(|((_, key), value)| key.len() + value.len());
+            sizes.sum::<usize>() as u64
+        })
     }
 }

@@ -14,6 +14,7 @@ pub use chunk::Chunked;
 pub use writer::{Fatal, Store};
 
 use std::io;
+use std::sync::Arc;
 
 /// One of the two trees of a store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -112,9 +113,12 @@ pub trait Engine: Send {
     /// Any; afterwards the engine must not be used again.
     fn write(&mut self, ops: Vec<Op>, durability: Durability) -> Result<(), KvError>;
 
-    /// Bytes taken on disk.
-    fn disk_bytes(&self) -> u64;
+    /// Measures the bytes taken on disk, whenever it is asked and from any thread.
+    fn gauge(&self) -> Gauge;
 }
+
+/// See [`Engine::gauge`].
+pub type Gauge = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 impl Engine for Box<dyn Engine> {
     fn load(&mut self, tree: Tree, visit: &mut Visit<'_>) -> Result<(), KvError> {
@@ -125,7 +129,7 @@ impl Engine for Box<dyn Engine> {
         (**self).write(ops, durability)
     }
 
-    fn disk_bytes(&self) -> u64 {
-        (**self).disk_bytes()
+    fn gauge(&self) -> Gauge {
+        (**self).gauge()
     }
 }

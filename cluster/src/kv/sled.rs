@@ -10,12 +10,13 @@
 //!   a count, and the newest count known to be durable is noted in a file beside the store, without a sync of its
 //!   own: a store that opens with a lower count has lost acknowledged writes.
 
-use super::{Durability, Engine, KvError, Op, Tree, Visit};
+use super::{Durability, Engine, Gauge, KvError, Op, Tree, Visit};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sixteen times the default: a page, and with it a value, may then be 2 MiB before sled stops syncing it.
@@ -26,6 +27,9 @@ const CACHE_BYTES: u64 = 64 << 20;
 
 /// How many syncs pass between two looks at the directory that must stay empty. About a minute under light load.
 const BLOB_CHECK_EVERY: u32 = if cfg!(debug_assertions) { 1 } else { 1024 };
+
+/// The unit of `st_blocks`, whatever the file system's own is (`stat(2)`).
+const BLOCK: u64 = 512;
 
 /// Attempts to take sled's lock: ten seconds, many times what its threads need to end.
 const LOCK_ATTEMPTS: u32 = 500;
@@ -373,15 +377,17 @@ impl Engine for SledEngine {
         guarded(|| self.write_inner(ops, durability))
     }
 
-    fn disk_bytes(&self) -> u64 {
-        // sled punches no holes: what the directory holds is what the disk holds.
-        fs::read_dir(&self.dir)
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok)
-            .filter_map(|entry| entry.metadata().ok())
-            .filter(fs::Metadata::is_file)
-            .map(|metadata| metadata.len())
-            .sum()
+    fn gauge(&self) -> Gauge {
+        let dir = self.dir.clone();
+        // A segment's room is claimed before it is written, so the length of a file says nothing.
+        Arc::new(move || {
+            fs::read_dir(&dir)
+                .into_iter()
+                .flatten()
+                .filter_map(Result::ok)
+                .filter_map(|entry| entry.metadata().ok())
+                .map(|metadata| metadata.blocks() * BLOCK)
+                .sum()
+        })
     }
 }

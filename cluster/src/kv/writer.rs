@@ -5,9 +5,8 @@
 //! every later submission fails, and the process is expected to exit. A retried fsync may report success for data
 //! that is gone.
 
-use super::{Chunked, Durability, Engine, KvError, Op, Tree, Visit};
+use super::{Chunked, Durability, Engine, Gauge, KvError, Op, Tree, Visit};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,9 +16,6 @@ const QUEUE_MAX: usize = 1024;
 
 /// Operations in one group. A batch this size takes about 40 ms, which bounds what one sync can delay.
 const GROUP_OPS_MAX: usize = 4096;
-
-/// Groups between two looks at the size on disk, which lists a directory.
-const MEASURE_EVERY: u32 = 512;
 
 /// Called once with the outcome of a durable write.
 pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -84,7 +80,7 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     backend: Backend,
     fatal: FatalSender,
-    disk_bytes: Arc<AtomicU64>,
+    gauge: Gauge,
 }
 
 type Owned = Chunked<Box<dyn Engine>>;
@@ -140,7 +136,7 @@ impl Opening {
     pub fn start(self, fatal: FatalSender) -> io::Result<Store> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let mut worker = Worker::new(self.0, fatal.clone());
-        let disk_bytes = worker.disk_bytes.clone();
+        let gauge = worker.engine.gauge();
         let thread = std::thread::Builder::new()
             .name("baton-store".to_owned())
             .spawn(move || worker.run(jobs))?;
@@ -150,7 +146,7 @@ impl Opening {
                 thread: Mutex::new(Some(thread)),
             },
             fatal,
-            disk_bytes,
+            gauge,
         })))
     }
 
@@ -158,11 +154,11 @@ impl Opening {
     #[must_use]
     pub fn inline(self, fatal: FatalSender) -> Store {
         let worker = Worker::new(self.0, fatal.clone());
-        let disk_bytes = worker.disk_bytes.clone();
+        let gauge = worker.engine.gauge();
         Store(Arc::new(Shared {
             backend: Backend::Inline(Mutex::new(worker)),
             fatal,
-            disk_bytes,
+            gauge,
         }))
     }
 }
@@ -234,10 +230,10 @@ impl Store {
         }
     }
 
-    /// Bytes taken on disk, as of some hundred writes ago.
+    /// Bytes taken on disk. Lists a directory of some files.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        self.0.disk_bytes.load(Ordering::Relaxed)
+        (self.0.gauge)()
     }
 
     /// Waits until everything queued so far has been written, though not necessarily synced.
@@ -290,8 +286,6 @@ struct Worker {
     dirty: bool,
     fatal: FatalSender,
     failed: bool,
-    disk_bytes: Arc<AtomicU64>,
-    until_measured: u32,
 }
 
 /// Callbacks to call once no lock is held.
@@ -312,15 +306,12 @@ impl Outcome {
 }
 
 impl Worker {
-    fn new(engine: Owned, fatal: FatalSender) -> Self {
-        let disk_bytes = Arc::new(AtomicU64::new(engine.disk_bytes()));
+    const fn new(engine: Owned, fatal: FatalSender) -> Self {
         Self {
             engine,
             dirty: false,
             fatal,
             failed: false,
-            disk_bytes,
-            until_measured: MEASURE_EVERY,
         }
     }
 
@@ -370,12 +361,6 @@ impl Worker {
         for job in jobs {
             ops.extend(job.ops);
             dones.extend(job.done);
-        }
-        self.until_measured -= 1;
-        if self.until_measured == 0 {
-            self.until_measured = MEASURE_EVERY;
-            self.disk_bytes
-                .store(self.engine.disk_bytes(), Ordering::Relaxed);
         }
         let error = self.commit(ops, after_sync, !dones.is_empty()).err();
         if let Some(error) = &error {

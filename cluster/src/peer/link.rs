@@ -2,15 +2,17 @@
 
 use super::Local;
 use super::frame::{self, Message};
-use super::transport::{BoxStream, Transport};
+use super::lives::Lives;
+use super::transport::{BoxStream, Proof, Transport};
 use crate::codec::peer::{
     Hello, PROTOCOL, Purpose, Request, Response, Welcome, decode_message, encode_message,
 };
 use crate::raft::types::RaftId;
+use baton_model::ids::Incarnation;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
@@ -91,11 +93,20 @@ pub struct Dialer {
     pub transport: Arc<dyn Transport>,
     /// Who we say we are.
     pub local: Local,
+    /// Our host name.
+    pub host: String,
+    /// Which process each peer is.
+    pub lives: Arc<Lives>,
+    /// Tells the host name of a member; set once the membership is known.
+    pub known: OnceLock<Known>,
     /// Owns the connections' tasks.
     pub tasks: TaskTracker,
     /// Ends them.
     pub stop: CancellationToken,
 }
+
+/// Tells the host name under which a conductor is known.
+pub type Known = Box<dyn Fn(RaftId) -> Option<String> + Send + Sync>;
 
 /// One connection to one peer for one purpose. Clones share it.
 #[derive(Clone)]
@@ -203,7 +214,7 @@ impl Link {
         }
         let stream = dialer
             .transport
-            .connect(&self.0.address)
+            .dial(&self.0.address)
             .await
             .map_err(|error| self.unreachable(error))?;
         let stream = self.greet(stream).await?;
@@ -220,11 +231,12 @@ impl Link {
         Ok(connection)
     }
 
-    async fn greet(&self, mut stream: BoxStream) -> Result<BoxStream, LinkError> {
+    async fn greet(&self, (mut stream, proof): (BoxStream, Proof)) -> Result<BoxStream, LinkError> {
         let Local {
             cluster,
             id,
             incarnation,
+            life,
         } = self.0.dialer.local;
         let hello = Hello {
             protocol: PROTOCOL,
@@ -232,6 +244,8 @@ impl Link {
             cluster,
             from: id,
             incarnation,
+            life,
+            host: self.0.dialer.host.clone(),
             to: self.0.peer,
         };
         let body = encode_message(&hello).map_err(|error| self.unreachable(error))?;
@@ -246,14 +260,45 @@ impl Link {
             .await
             .map_err(|error| self.unreachable(error))?;
         match decode_message(&answer.body).map_err(|error| self.unreachable(error))? {
-            Welcome::Accepted { conductor, .. } if self.0.peer == 0 || conductor == self.0.peer => {
+            Welcome::Accepted {
+                conductor,
+                incarnation,
+                life,
+                host,
+            } => {
+                proof
+                    .check(&host)
+                    .map_err(|error| self.unreachable(error))?;
+                if self.0.peer != 0 {
+                    self.check(conductor, incarnation, life, &host)
+                        .map_err(|reason| self.unreachable(reason))?;
+                }
                 Ok(stream)
-            }
-            Welcome::Accepted { conductor, .. } => {
-                Err(self.unreachable(format!("conductor {conductor} answers there")))
             }
             Welcome::Refused { reason } => Err(self.unreachable(format!("refused: {reason}"))),
         }
+    }
+
+    /// Whether the one who answers is the one who was wanted.
+    fn check(
+        &self,
+        conductor: RaftId,
+        incarnation: Incarnation,
+        life: u64,
+        host: &str,
+    ) -> Result<(), String> {
+        if conductor != self.0.peer {
+            return Err(format!("conductor {conductor} answers there"));
+        }
+        let dialer = &self.0.dialer;
+        if let Some(known) = dialer.known.get().and_then(|known| known(conductor))
+            && known != host
+        {
+            return Err(format!(
+                "{host} answers there, conductor {conductor} is {known}"
+            ));
+        }
+        dialer.lives.answered(conductor, incarnation, life)
     }
 }
 

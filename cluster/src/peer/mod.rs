@@ -1,11 +1,12 @@
 //! How conductors talk: one TCP (or mutual TLS) connection per peer and purpose, many requests at a time on each.
 //!
 //! [`transport`] opens and accepts streams, in production by TCP, in simulation by the simulator. [`frame`] cuts them
-//! into bounded messages. [`link`] asks, [`server`] answers. A peer of another cluster, or one that is not whom it
-//! was taken for, is refused in the first message.
+//! into bounded messages. [`link`] asks, [`server`] answers. A peer of another cluster, one that is not whom it was
+//! taken for, and the second of two processes with one identity ([`lives`]) are refused in the first message.
 
 pub mod frame;
 pub mod link;
+pub mod lives;
 pub mod server;
 pub mod tls;
 pub mod transport;
@@ -23,4 +24,6 @@ pub struct Local {
     pub id: RaftId,
     /// Its life.
     pub incarnation: Incarnation,
+    /// A number that this process drew.
+    pub life: u64,
 }

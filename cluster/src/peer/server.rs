@@ -37,6 +37,8 @@ pub struct Caller {
     pub id: RaftId,
     /// What its connection is for.
     pub purpose: Purpose,
+    /// The number that its process drew.
+    pub life: u64,
 }
 
 /// Answers.
@@ -44,8 +46,25 @@ pub trait Answer: Send + Sync {
     /// Whether to talk to this caller.
     fn greet(&self, hello: &Hello) -> Welcome;
 
+    /// A connection of this caller was opened, or closed.
+    fn connected(&self, caller: Caller, open: bool) {
+        let _: (Caller, bool) = (caller, open);
+    }
+
     /// Answers one question. The caller may be gone by then; the work is done all the same.
     fn answer(&self, caller: Caller, request: Request) -> BoxFuture<'_, Response>;
+}
+
+/// Tells of the end of a connection, however it ends.
+struct Open<'a> {
+    answer: &'a dyn Answer,
+    caller: Caller,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.answer.connected(self.caller, false);
+    }
 }
 
 /// What the answering end needs.
@@ -61,14 +80,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Accepts until stopped.
-    pub async fn run(self, mut listener: Box<dyn Listener>) {
+    /// Accepts until stopped, and hands the listener back.
+    pub async fn run(self, mut listener: Box<dyn Listener>) -> Box<dyn Listener> {
         let server = Arc::new(self);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = server.stop.cancelled() => return,
+                () = server.stop.cancelled() => return listener,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -101,6 +120,11 @@ impl Server {
     async fn serve(&self, stream: BoxStream) -> io::Result<()> {
         let greeted = tokio::time::timeout(GREETING_LIMIT, self.greet(stream)).await;
         let (stream, caller) = greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        self.answer.connected(caller, true);
+        let _open = Open {
+            answer: &*self.answer,
+            caller,
+        };
         let (reader, writer) = tokio::io::split(stream);
         let mut reader = BufReader::with_capacity(BUFFER, reader);
         let mut writer = BufWriter::with_capacity(BUFFER, writer);
@@ -145,10 +169,12 @@ impl Server {
     }
 
     async fn greet(&self, stream: BoxStream) -> io::Result<(BoxStream, Caller)> {
-        let mut stream = self.transport.complete(stream).await?;
+        let (mut stream, proof) = self.transport.admit(stream).await?;
         let message = frame::read(&mut stream).await?;
         let hello: Hello = decode_message(&message.body)?;
-        let welcome = if hello.protocol == PROTOCOL {
+        let welcome = if let Err(reason) = proof.check(&hello.host) {
+            Welcome::Refused { reason }
+        } else if hello.protocol == PROTOCOL {
             self.answer.greet(&hello)
         } else {
             Welcome::Refused {
@@ -166,6 +192,7 @@ impl Server {
                 let caller = Caller {
                     id: hello.from,
                     purpose: hello.purpose,
+                    life: hello.life,
                 };
                 Ok((stream, caller))
             }

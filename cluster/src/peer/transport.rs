@@ -1,5 +1,6 @@
 //! Streams between conductors, as a port: TCP in production, the simulator's network in simulation.
 
+pub use super::tls::Proof;
 use super::tls::Tls;
 use baton_model::port::BoxFuture;
 use std::io;
@@ -23,6 +24,16 @@ pub trait Transport: Send + Sync {
 
     /// Completes an accepted stream (the TLS handshake); runs in the connection's own task.
     fn complete(&self, stream: BoxStream) -> BoxFuture<'_, io::Result<BoxStream>>;
+
+    /// As [`Transport::connect`], with what the other end proved of itself.
+    fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<(BoxStream, Proof)>> {
+        Box::pin(async move { Ok((self.connect(address).await?, Proof::None)) })
+    }
+
+    /// As [`Transport::complete`], with what the other end proved of itself.
+    fn admit(&self, stream: BoxStream) -> BoxFuture<'_, io::Result<(BoxStream, Proof)>> {
+        Box::pin(async move { Ok((self.complete(stream).await?, Proof::None)) })
+    }
 }
 
 /// Accepts streams.
@@ -53,12 +64,16 @@ impl Tcp {
 
 impl Transport for Tcp {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>> {
+        Box::pin(async move { Ok(self.dial(address).await?.0) })
+    }
+
+    fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<(BoxStream, Proof)>> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             // Raft's messages are small and waited for.
             stream.set_nodelay(true)?;
             match &self.tls {
-                None => Ok(Box::new(stream) as BoxStream),
+                None => Ok((Box::new(stream) as BoxStream, Proof::None)),
                 Some(tls) => tls.connect(address, stream).await,
             }
         })
@@ -72,9 +87,13 @@ impl Transport for Tcp {
     }
 
     fn complete(&self, stream: BoxStream) -> BoxFuture<'_, io::Result<BoxStream>> {
+        Box::pin(async move { Ok(self.admit(stream).await?.0) })
+    }
+
+    fn admit(&self, stream: BoxStream) -> BoxFuture<'_, io::Result<(BoxStream, Proof)>> {
         Box::pin(async move {
             match &self.tls {
-                None => Ok(stream),
+                None => Ok((stream, Proof::None)),
                 Some(tls) => tls.accept(stream).await,
             }
         })

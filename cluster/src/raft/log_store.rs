@@ -144,6 +144,23 @@ pub fn write_anchor(opening: &mut Opening, anchor: u64) -> Result<(), KvError> {
     )])
 }
 
+/// The writes that make the log tree of a new store whose state includes everything up to `base`.
+///
+/// # Errors
+/// None that can happen; bincode's signature has one.
+pub fn first_ops(base: LogId) -> Result<Vec<Op>, CodecError> {
+    // Whoever leads next does so in a later term than the base's.
+    let vote = Vote {
+        leader_id: base.leader_id,
+        committed: false,
+    };
+    Ok(vec![
+        put(VOTE_KEY.to_vec(), encode_vote(vote)?),
+        put(PURGED_KEY.to_vec(), encode_log_id(Some(base))?),
+        put(COMMITTED_KEY.to_vec(), encode_log_id(Some(base))?),
+    ])
+}
+
 /// The log store. Clones share it.
 #[derive(Clone)]
 pub struct LogStore {

@@ -4,6 +4,7 @@ use crate::codec::peer::{Purpose, Request, Response, SnapshotHead};
 use crate::codec::raft::Blob;
 use crate::codec::state::encode_stored;
 use crate::peer::link::{Dialer, Link, LinkError};
+use crate::peer::transport::Transport;
 use crate::raft::snapshot::{Image, Snapshot};
 use crate::raft::types::{Entry, Member, RaftId, TypeConfig, Vote};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -50,6 +51,11 @@ impl Peers {
             links: Arc::default(),
             transfers: Arc::new(AtomicU64::new(first_transfer)),
         }
+    }
+
+    /// What the links go over.
+    pub(crate) fn transport(&self) -> Arc<dyn Transport> {
+        self.dialer.transport.clone()
     }
 
     /// The link to `id` for `purpose`; a new one if the peer has moved.

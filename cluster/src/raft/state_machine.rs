@@ -138,6 +138,37 @@ pub fn load(opening: &mut Opening) -> Result<LoadedState, KvError> {
     })
 }
 
+/// The writes that make the state tree of a new store, in batches.
+///
+/// # Errors
+/// [`CodecError::TooLarge`].
+pub fn first_ops(
+    state: &ClusterState,
+    last_applied: LogId,
+    membership: StoredMembership,
+) -> Result<Vec<Vec<Op>>, CodecError> {
+    let meta = StateMeta {
+        last_applied: Some(last_applied),
+        membership,
+        generation: 0,
+    };
+    let mut writing = Writing::new(state, meta.generation);
+    let mut batches = vec![Vec::new()];
+    for record in state.all_stored() {
+        if batches
+            .last()
+            .is_some_and(|batch| batch.len() >= INSTALL_CHUNK)
+        {
+            batches.push(Vec::new());
+        }
+        if let (Some(op), Some(batch)) = (writing.op(record.key())?, batches.last_mut()) {
+            batch.push(op);
+        }
+    }
+    batches.push(vec![put(META_KEY.to_vec(), encode_meta(&meta)?)]);
+    Ok(batches)
+}
+
 /// openraft's view of the replicated state.
 pub struct StateMachine {
     view: StateView,
@@ -265,7 +296,9 @@ impl StateMachine {
         Ok(())
     }
 
-    fn image(&self) -> Snapshot {
+    /// The state as of the last applied entry.
+    #[must_use]
+    pub fn image(&self) -> Snapshot {
         Snapshot {
             meta: SnapshotMeta {
                 last_log_id: self.meta.last_applied,

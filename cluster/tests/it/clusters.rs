@@ -3,7 +3,7 @@
 use crate::support::*;
 use baton_cluster::kv::mem::MemDisk;
 use baton_cluster::{
-    CallError, CallHandler, Cluster, ClusterError, Compaction, MembershipChange, Storage,
+    CallError, CallHandler, Cluster, ClusterError, Compaction, Entry, MembershipChange, Storage,
 };
 use baton_model::command::{Command, Reply, Session};
 use baton_model::ids::{ConductorId, Incarnation};
@@ -235,13 +235,19 @@ async fn a_host_name_or_address_in_use_cannot_join() {
     let founders = Founders::start(1, memory(&[MemDisk::default()]), Compaction::default()).await;
     let via = vec![founders.members[&ConductorId(1)].address.clone()];
     let (listen, _) = listener().await;
-    let options = options("c1", Storage::Memory(MemDisk::default()), listen);
-    let joined = Cluster::join(options, env(9), Arc::new(Counts::default()), &via).await;
+    let options = crate::support::options("c1", Storage::Memory(MemDisk::default()), listen);
+    let entry = Entry {
+        first: None,
+        via: via.clone(),
+        patience: Duration::ZERO,
+    };
+    let joined = Cluster::enter(options, env(9), Arc::new(Counts::default()), entry).await;
     let error = joined.err().unwrap().to_string();
     assert!(
-        error.contains("host name c1 belongs to conductor 1"),
+        error.contains("host name c1 belongs to conductor 1, which is alive"),
         "{error}"
     );
+    assert_eq!(founders.get(1).report().members.len(), 1);
     founders.stop_all().await;
 }
 

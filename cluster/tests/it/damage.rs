@@ -14,19 +14,6 @@ async fn template(dir: &Path) {
     cluster.shutdown().await;
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// Starts on `data` and judges: everything there, or damage reported and set aside with its identity.
 async fn judge(data: &Path, what: &str) -> bool {
     match single(Storage::Directory(data.to_owned())).await {

@@ -5,9 +5,11 @@
     reason = "helpers of tests, outside the test functions that clippy exempts"
 )]
 
+mod backup;
 mod clusters;
 mod crash;
 mod damage;
+mod enter;
 mod figures;
 mod format;
 mod power_cut;

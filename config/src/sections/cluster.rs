@@ -13,15 +13,22 @@ section! {
 
     /// Where this conductor keeps the replicated records. One directory belongs to one conductor.
     data_dir: PathBuf = "/var/lib/baton", ours;
-    /// The number of this conductor, unique in the cluster for all time: a conductor that lost its disk comes back under a
-    /// new one. Unset: the number that `baton cluster init` or `join` stored in `data_dir`.
+    /// The number of this conductor among the founders in `peers`. Later conductors get theirs from the cluster, and so does
+    /// a founder that lost its disk: it comes back under a new one.
     conductor_id: Option<u64> = Nothing, ours, min(1);
     /// Where it listens for the other conductors.
     listen: SocketAddr = "127.0.0.1:6387", ours;
     /// Where the others reach it; unset: `listen`.
     advertise: Option<HostPort> = Nothing, ours;
-    /// The first members of a new cluster, this one among them, each `id@host:port`. Members that exist already ignore it.
+    /// The first members of a new cluster, this one among them, each `id@host:port`; the same list on each of them. The
+    /// cluster is founded once all of them are there. Members that exist already ignore it.
     peers: Vec<Peer> = [], ours;
+    /// Members through which this conductor enters the cluster when its `data_dir` is empty, or was lost. Without `join` and
+    /// `peers`, an empty `data_dir` needs `baton cluster init` or `baton cluster join` first.
+    join: Vec<HostPort> = [], ours;
+    /// A voter that was not heard for this long is lost, and a learner takes over its vote. Five conductors vote; more of
+    /// them follow as learners and own nodes all the same.
+    voter_lost_after_ms: Millis = 30_000, ours, range(1000, 86_400_000);
     /// How often the leader tells the others that it is alive.
     heartbeat_interval_ms: Millis = 100, ours, range(10, 10_000);
     /// The shortest silence of the leader after which a member calls an election. At 100 and 300 to 600 ms a lost leader is
@@ -38,9 +45,10 @@ section! {
     snapshot_logs_kept: u64 = 1000, ours, range(0, 20_000);
     /// Memory for the storage engine's cache, in MiB.
     cache_mib: u64 = 64, ours, range(8, 4096);
-    /// Certificate authority of the cluster, PEM. With `cert_file` and `key_file` conductors speak mutual TLS.
+    /// Certificate authority of the cluster, PEM. With `cert_file` and `key_file` conductors speak mutual TLS; without them
+    /// `listen` must be a loopback address. `baton cluster certs` makes all three.
     ca_file: Option<PathBuf> = Nothing, ours;
-    /// This conductor's certificate, PEM.
+    /// This conductor's certificate, PEM, for the host name in `[DEFAULT] host`.
     cert_file: Option<PathBuf> = Nothing, ours;
     /// Its private key, PEM.
     key_file: Option<PathBuf> = Nothing, ours;

@@ -149,6 +149,31 @@ fn contradictions_point_to_the_option_that_was_set() {
 }
 
 #[test]
+fn nothing_listens_in_the_clear_off_loopback() {
+    let cluster = problems("[cluster]\nlisten = \"10.0.0.1:6387\"\n");
+    assert!(
+        cluster[0].contains("`cluster.listen` = 10.0.0.1:6387")
+            && cluster[0].contains("baton cluster certs"),
+        "{cluster:?}"
+    );
+    let tls = "ca_file = \"/a\"\ncert_file = \"/b\"\nkey_file = \"/c\"\n";
+    let host = "[DEFAULT]\nhost = \"c1.rack2\"\n";
+    let config = format!("{host}[cluster]\nlisten = \"10.0.0.1:6387\"\n{tls}");
+    assert_eq!(problems(&config), Vec::<String>::new());
+    let named = problems(&format!("[DEFAULT]\nhost = \"rack 2\"\n[cluster]\n{tls}"));
+    assert!(
+        named[0].contains("`DEFAULT.host` = \"rack 2\""),
+        "{named:?}"
+    );
+    let admin = problems("[admin]\nlisten = \"0.0.0.0:6386\"\n");
+    assert!(admin[0].contains("set `admin.token`"), "{admin:?}");
+    let empty = problems("[admin]\nlisten = \"0.0.0.0:6386\"\ntoken = \"\"\n");
+    assert!(empty[0].contains("set `admin.token`"), "{empty:?}");
+    let shown = "[admin]\nlisten = \"0.0.0.0:6386\"\ntoken = \"s3cret\"\n";
+    assert_eq!(problems(shown), Vec::<String>::new());
+}
+
+#[test]
 fn a_wrong_variable_is_reported_by_its_name() {
     let env = env(&[
         ("BATON__API__PRT", "1"),

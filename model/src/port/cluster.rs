@@ -5,6 +5,7 @@ use crate::command::{Command, Reply, Session};
 use crate::ids::{ConductorId, Incarnation, LogIndex};
 use crate::state::Change;
 use serde::Serialize;
+use uuid::Uuid;
 
 /// Why a proposal or a read barrier gave no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -62,6 +63,8 @@ pub enum MemberRole {
 pub struct MemberReport {
     /// The conductor.
     pub id: ConductorId,
+    /// Its host name.
+    pub host: Box<str>,
     /// Where its peers reach it.
     pub address: Box<str>,
     /// Its role.
@@ -75,6 +78,8 @@ pub struct MemberReport {
 /// The cluster as one member sees it; for operators, never for decisions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ClusterReport {
+    /// The cluster's id.
+    pub cluster: Uuid,
     /// The member that was asked.
     pub me: ConductorId,
     /// The leader, if it knows one.
@@ -97,6 +102,44 @@ pub struct ClusterReport {
 pub trait ClusterStatus: Send + Sync {
     /// The cluster as this member sees it now.
     fn report(&self) -> ClusterReport;
+}
+
+/// Why an operator's change of the cluster was not made.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// It makes no sense, or is not safe. Trying again does not help.
+    #[error("{0}")]
+    Refused(Box<str>),
+    /// The cluster could not be reached or did not confirm it in time; it may have been made.
+    #[error("{0}")]
+    Unavailable(Box<str>),
+}
+
+/// The bytes of a backup, in parts.
+pub type BackupParts = Box<dyn Iterator<Item = Vec<u8>> + Send>;
+
+/// What operators do to the members of a cluster, from any of them. Implemented by `baton-cluster`.
+pub trait Members: Send + Sync {
+    /// Removes a member for good: one that is down, or with `force` any.
+    fn remove(&self, id: ConductorId, force: bool) -> BoxFuture<'_, Result<(), ChangeError>>;
+
+    /// Moves the leadership to this voter, or to the one that is readiest; who leads now.
+    fn transfer_leader(
+        &self,
+        to: Option<ConductorId>,
+    ) -> BoxFuture<'_, Result<ConductorId, ChangeError>>;
+
+    /// The replicated state at one log entry. With `stale`, as this member knows it, without asking the others.
+    fn backup(&self, stale: bool) -> BoxFuture<'_, Result<BackupParts, ChangeError>>;
+}
+
+/// Lets this conductor leave its cluster. Implemented where the process is put together.
+pub trait Departure: Send + Sync {
+    /// Begins: the process hands its nodes over, is removed from the cluster, and ends.
+    ///
+    /// # Errors
+    /// [`ChangeError::Refused`] if it is the only conductor.
+    fn leave(&self) -> Result<(), ChangeError>;
 }
 
 /// Why a session was not renewed.

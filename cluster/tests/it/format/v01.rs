@@ -1,12 +1,14 @@
 //! Version 1 of every stored format. `BATON_WRITE_GOLDEN=1` writes files that are missing; it never changes one.
 
+use baton_cluster::backup::BackupRec;
 use baton_cluster::codec::raft::{
-    decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
+    Blob, decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
 };
 use baton_cluster::codec::state::{
     StateMeta, decode_meta, decode_proposals, decode_replies, decode_replies_of, decode_stored,
     encode_meta, encode_proposal, encode_replies, encode_reply, encode_stored,
 };
+use baton_cluster::codec::{Schema, decode, encode};
 use baton_model::ids::ConductorId;
 use baton_model::state::ClusterState;
 use std::fmt::Debug;
@@ -77,6 +79,36 @@ fn state_records() {
     for (name, record) in samples::records() {
         let bytes = encode_stored(&record).unwrap();
         frozen(&format!("record-{name}"), &record, bytes, decode_stored);
+    }
+}
+
+#[test]
+fn backups() {
+    let frames = [
+        (
+            "head",
+            BackupRec::Head {
+                cluster: uuid::Uuid::from_u128(7),
+                last_applied: Some(samples::log_id(9).into()),
+                at_ms: 1_700_000_000_000,
+                host: "c1".to_owned(),
+            },
+        ),
+        ("part", BackupRec::Part(vec![Blob::from(vec![1, 2, 3])])),
+        (
+            "end",
+            BackupRec::End {
+                parts: 1,
+                records: 1,
+                crc: 5,
+            },
+        ),
+    ];
+    for (name, frame) in frames {
+        let bytes = encode(Schema::BACKUP, &frame).unwrap();
+        frozen(&format!("backup-{name}"), &frame, bytes, |bytes| {
+            decode(Schema::BACKUP, bytes)
+        });
     }
 }
 
