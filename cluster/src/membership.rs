@@ -10,7 +10,7 @@ use crate::raft::types::{Member, Raft, RaftId, TypeConfig};
 use baton_model::ids::ConductorId;
 use baton_model::state::{ConductorStatus, StateView};
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::error::{ClientWriteError, RaftError};
+use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::raft::ClientWriteResponse;
 use openraft::{ChangeMembers, Instant as _, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +27,9 @@ pub(crate) fn not_done(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>
         RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
             NotDone::Unknown("the leader changed before the entry was committed".to_owned())
         }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(
+            error @ ChangeMembershipError::InProgress(_),
+        )) => NotDone::Wait(error.to_string()),
         RaftError::APIError(
             error @ (ClientWriteError::ChangeMembershipError(_)
             | ClientWriteError::PreconditionFailed(_)),

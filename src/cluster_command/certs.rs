@@ -58,7 +58,7 @@ pub(super) fn certs(args: &CertsArgs) -> anyhow::Result<String> {
     let mut text = String::new();
     let (certificate, key) = (args.out.join(CA_CERTIFICATE), args.out.join(CA_KEY));
     let issuer = match (certificate.exists(), key.exists()) {
-        (true, true) => read_authority(&certificate, &key)?,
+        (true, true) => read_authority(&key)?,
         (false, false) => {
             let issuer = make_authority(&certificate, &key, today, i64::from(args.ca_days))?;
             text.push_str(&format!(
@@ -129,6 +129,25 @@ fn civil(day: i64) -> (i32, u8, u8) {
     )
 }
 
+/// The authority that a key makes; the same key, the same authority.
+fn authority(pair: &KeyPair) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Two clusters' authorities have two names, or a mix-up would be told as a bad signature.
+    let tail: String = pair
+        .public_key_raw()
+        .iter()
+        .rev()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("baton conductors {tail}"));
+    Ok(params)
+}
+
 fn make_authority(
     certificate: &Path,
     key: &Path,
@@ -136,12 +155,7 @@ fn make_authority(
     days: i64,
 ) -> anyhow::Result<Issuer<'static, KeyPair>> {
     let pair = KeyPair::generate()?;
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "baton conductors");
+    let mut params = authority(&pair)?;
     validity(&mut params, today, days);
     let signed = params.self_signed(&pair)?;
     write(key, &pair.serialize_pem(), true)?;
@@ -149,14 +163,12 @@ fn make_authority(
     Ok(Issuer::new(params, pair))
 }
 
-fn read_authority(certificate: &Path, key: &Path) -> anyhow::Result<Issuer<'static, KeyPair>> {
-    let read = |path: &Path| {
-        fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
-    };
-    let pair = KeyPair::from_pem(&read(key)?)
-        .with_context(|| format!("{} is no private key", key.display()))?;
-    Issuer::from_ca_cert_pem(&read(certificate)?, pair)
-        .with_context(|| format!("{} is no authority's certificate", certificate.display()))
+fn read_authority(key: &Path) -> anyhow::Result<Issuer<'static, KeyPair>> {
+    let text =
+        fs::read_to_string(key).with_context(|| format!("could not read {}", key.display()))?;
+    let pair =
+        KeyPair::from_pem(&text).with_context(|| format!("{} is no private key", key.display()))?;
+    Ok(Issuer::new(authority(&pair)?, pair))
 }
 
 fn make_member(

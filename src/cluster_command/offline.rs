@@ -9,8 +9,9 @@ use std::io::BufReader;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a newcomer asks for an id. A member of the same host name that died is down within seconds.
-const JOIN_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a newcomer asks for an id, beside two session periods: until then a member of the same host name that has died
+/// is known to be down.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn init(config: &Config) -> anyhow::Result<String> {
     let options = wiring::options(config)?;
@@ -35,7 +36,8 @@ pub(super) async fn join(config: &Config, given: Vec<String>) -> anyhow::Result<
         bail!("name a member to enter through, with --via HOST:PORT or in `[cluster] join`");
     }
     let env = clocks::env();
-    let (cluster, conductor) = Cluster::prepare(options, env, &via, JOIN_PATIENCE).await?;
+    let patience = JOIN_PATIENCE + config.session_periods().ttl * 2;
+    let (cluster, conductor) = Cluster::prepare(options, env, &via, patience).await?;
     Ok(format!(
         "this conductor ({}) may enter cluster {cluster} as conductor {conductor}\n\
          let it in with: baton run",

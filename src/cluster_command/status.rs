@@ -1,7 +1,6 @@
 //! The status of a cluster as a table.
 
 use serde_json::Value;
-use std::fmt::Write as _;
 
 const HEADERS: [&str; 8] = [
     "ID", "HOST", "ADDRESS", "ROLE", "SESSION", "BEHIND", "HEARD", "NODES",
@@ -39,8 +38,10 @@ pub(super) fn table(status: &Value) -> String {
         None => "nobody; the cluster takes no changes until a majority of the voters is there"
             .to_owned(),
     };
-    // Writing to a string cannot fail.
-    let mut line = |line: String| drop(writeln!(text, "{}", line.trim_end()));
+    let mut line = |line: String| {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
     line(format!("cluster   {}", word(&status["cluster"])));
     line(format!("leader    {leader}, term {}", status["term"]));
     line(format!(

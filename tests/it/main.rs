@@ -4,4 +4,8 @@ mod dev;
 mod fencing;
 mod reload;
 mod rolling;
+mod faults;
+mod operators;
+mod partitions;
+mod rack;
 mod support;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// How long anything may take before the test gives up; far beyond what it does take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
-const BATON: &str = env!("CARGO_BIN_EXE_baton");
+pub(crate) const BATON: &str = env!("CARGO_BIN_EXE_baton");
 
 /// A running `baton dev`.
 pub(crate) struct Dev {

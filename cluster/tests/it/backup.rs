@@ -3,23 +3,13 @@
 use crate::support::*;
 use baton_cluster::backup::BackupError;
 use baton_cluster::{Cluster, ClusterError, Compaction, Entry, Storage};
-use baton_model::command::Command;
-use baton_model::ids::{NodeId, WallMs};
+use baton_model::ids::NodeId;
 use baton_model::node::record::NodeRecord;
 use baton_model::port::cluster::{ClusterStatus, Members};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
-
-fn node(n: u128) -> Command {
-    let id = NodeId(Uuid::from_u128(n));
-    Command::NodeCreate(Box::new(NodeRecord::new(
-        id,
-        "fake-hardware".into(),
-        WallMs(1),
-    )))
-}
 
 async fn backup_of(cluster: &Cluster) -> Vec<u8> {
     let parts: Vec<Vec<u8>> = cluster.backup(false).await.unwrap().collect();
@@ -147,8 +137,8 @@ async fn a_backup_that_was_cut_or_changed_is_refused_and_leaves_nothing() {
 async fn the_disk_is_bounded_by_what_lives() {
     let dir = tempfile::tempdir().unwrap();
     let compaction = Compaction {
-        snapshot_every: 500,
-        keep: 100,
+        snapshot_every: 20,
+        keep: 10,
     };
     let founders = Founders::start(1, directories(dir.path()), compaction).await;
     let mut sizes = Vec::new();

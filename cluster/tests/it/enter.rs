@@ -149,7 +149,7 @@ async fn founders_wait_for_each_other_and_one_that_lost_its_disk_returns_as_a_ne
     let mut running = rack.start_all().await;
     let cluster = running[&1].cluster_id();
     assert!(running.values().all(|one| one.cluster_id() == cluster));
-    running[&1].propose(change(1)).await.unwrap();
+    running[&1].propose(node(1)).await.unwrap();
     begin(&running[&3]).await;
     let old = running[&3].conductor();
     assert_eq!(old, ConductorId(3));
@@ -161,7 +161,7 @@ async fn founders_wait_for_each_other_and_one_that_lost_its_disk_returns_as_a_ne
     assert_eq!(returned.cluster_id(), cluster);
     assert!(returned.conductor().0 > 16, "it came back under its old id");
     returned.linearizable().await.unwrap();
-    assert!(has(&returned, 1));
+    assert!(has_node(&returned, 1));
     let id = returned.conductor().0;
     running.insert(3, returned);
     // It gets the vote of its predecessor, which is gone.

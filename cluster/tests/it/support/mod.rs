@@ -9,7 +9,8 @@ use baton_cluster::{
 };
 use baton_model::command::{Command, ConductorUp, Session};
 use baton_model::env::{Clock, Entropy, Env, Mono};
-use baton_model::ids::{ConductorId, Incarnation, LogIndex, WallMs};
+use baton_model::ids::{ConductorId, Incarnation, LogIndex, NodeId, WallMs};
+use baton_model::node::record::NodeRecord;
 use baton_model::port::cluster::ChangeSink;
 use baton_model::session::SessionPeriods;
 use baton_model::state::Change;
@@ -272,4 +273,18 @@ pub(crate) fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// A node that is created.
+pub(crate) fn node(n: u128) -> Command {
+    let id = NodeId(Uuid::from_u128(n));
+    let record = NodeRecord::new(id, "fake-hardware".into(), WallMs(1));
+    Command::NodeCreate(Box::new(record))
+}
+
+/// Whether that node is in the state.
+pub(crate) fn has_node(cluster: &Cluster, n: u128) -> bool {
+    let state = cluster.state();
+    let state = state.read();
+    state.node(NodeId(Uuid::from_u128(n))).is_some()
 }
