@@ -45,7 +45,9 @@ pub(super) async fn members(State(admin): State<Arc<Admin>>) -> Reply {
                 .map(|matched| report.last_log.0.saturating_sub(matched.0));
             json!({
                 "id": id,
-                "host": member.map(|member| &member.host).or_else(|| conductor.map(|conductor| &conductor.host)),
+                "host": conductor
+                    .map(|conductor| &conductor.host)
+                    .or_else(|| member.map(|member| &member.host)),
                 "address": member.map(|member| &member.address),
                 "role": member.map(|member| member.role),
                 "leader": report.leader == Some(id),
