@@ -42,7 +42,7 @@ pub(crate) struct Answers {
     /// Snapshots on their way here, by sender.
     arriving: Mutex<BTreeMap<RaftId, Arriving>>,
     /// Which process each peer is.
-    lives: Arc<Lives>,
+    pub(crate) lives: Arc<Lives>,
     /// Admissions one after another, so that each sees the id of the one before.
     admitting: tokio::sync::Mutex<()>,
 }

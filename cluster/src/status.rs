@@ -6,14 +6,36 @@ use baton_model::ids::{ConductorId, LogIndex};
 use baton_model::port::cluster::{ClusterReport, ClusterStatus, MemberReport, MemberRole};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Instant as _, ServerState};
+use std::time::Duration;
+
+/// Who was not heard for this long is not told to lead: twenty heartbeats.
+const STALE: Duration = Duration::from_secs(2);
 
 impl ClusterStatus for Cluster {
     fn report(&self) -> ClusterReport {
         let metrics = self.raft().metrics();
         let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
+        let heard = |id: RaftId| {
+            if id == metrics.id {
+                return None;
+            }
+            let heartbeat = metrics.heartbeat.as_ref();
+            let answered = heartbeat
+                .and_then(|all| all.get(&id).copied().flatten())
+                .map(|heard| heard.elapsed());
+            answered.or_else(|| self.inner().answers.lives.silence(id))
+        };
+        let here = |id: RaftId| id == metrics.id || heard(id).is_some_and(|ago| ago < STALE);
+        // A member keeps the last leader in mind, and a leader its office, when they hear nobody any more.
+        let leads = |id: &RaftId| {
+            let voters: Vec<RaftId> = membership.voter_ids().collect();
+            let majority = voters.iter().filter(|voter| here(**voter)).count() * 2 > voters.len();
+            here(*id) && (*id != metrics.id || majority)
+        };
+        let leader = metrics.current_leader.filter(leads);
         let role = |id: RaftId| {
-            if metrics.current_leader == Some(id) {
+            if leader == Some(id) {
                 MemberRole::Leader
             } else if !membership.voter_ids().any(|voter| voter == id) {
                 MemberRole::Learner
@@ -31,15 +53,11 @@ impl ClusterStatus for Cluster {
             let log_id = replication.get(&id).copied().flatten()?;
             Some(LogIndex(log_id.index))
         };
-        let heard_ms = |id: RaftId| {
-            let heartbeat = metrics.heartbeat.as_ref()?;
-            let heard = heartbeat.get(&id).copied().flatten()?;
-            u64::try_from(heard.elapsed().as_millis()).ok()
-        };
+        let heard_ms = |id: RaftId| u64::try_from(heard(id)?.as_millis()).ok();
         ClusterReport {
             cluster: self.cluster_id(),
             me: ConductorId(metrics.id),
-            leader: metrics.current_leader.map(ConductorId),
+            leader: leader.map(ConductorId),
             term: metrics.current_term,
             last_log: LogIndex(metrics.last_log_index.unwrap_or(0)),
             applied: LogIndex(metrics.last_applied.map_or(0, |id| id.index)),

@@ -50,10 +50,9 @@ pub(super) fn table(status: &Value) -> String {
         status["applied"],
         word(&status["snapshot"])
     ));
-    let disk = status["disk_bytes"].as_u64().unwrap_or(0);
     line(format!(
-        "disk      {:.1} MiB of the asked conductor ({})",
-        disk as f64 / f64::from(1 << 20),
+        "disk      {} KiB of the asked conductor ({})",
+        status["disk_bytes"].as_u64().unwrap_or(0) >> 10,
         status["me"]
     ));
     if status["unowned_nodes"].as_u64() > Some(0) {
@@ -100,7 +99,7 @@ mod tests {
 cluster   7f
 leader    c1 (1), term 4
 log       90 written, 88 applied, snapshot up to -
-disk      3.0 MiB of the asked conductor (1)
+disk      3072 KiB of the asked conductor (1)
 
 ID  HOST      ADDRESS        ROLE     SESSION  BEHIND  HEARD  NODES
 1   c1        10.0.0.1:6387  leader   up       0       -      40

@@ -104,6 +104,11 @@ impl Lives {
         }
     }
 
+    /// How long nothing came from this conductor; `None` if nothing ever did.
+    pub fn silence(&self, id: RaftId) -> Option<Duration> {
+        self.seen().get(&id).map(|seen| seen.heard.elapsed())
+    }
+
     /// Something came from this life. Whether it is still the conductor's life.
     pub fn heard(&self, id: RaftId, life: u64) -> bool {
         match self.seen().get_mut(&id) {

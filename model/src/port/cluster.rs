@@ -71,7 +71,7 @@ pub struct MemberReport {
     pub role: MemberRole,
     /// The last log index known to be on its disk. Only the leader knows it of others.
     pub matched: Option<LogIndex>,
-    /// Milliseconds since it was last heard of. Only the leader knows it of others.
+    /// Milliseconds since it was last heard of. The leader hears everybody all the time, the others hear mostly the leader.
     pub heard_ms: Option<u64>,
 }
 
@@ -82,7 +82,7 @@ pub struct ClusterReport {
     pub cluster: Uuid,
     /// The member that was asked.
     pub me: ConductorId,
-    /// The leader, if it knows one.
+    /// The leader, if it knows one and has heard it a moment ago.
     pub leader: Option<ConductorId>,
     /// The term.
     pub term: u64,
