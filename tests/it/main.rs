@@ -1,11 +1,11 @@
 //! Black-box tests: the real binary, the real clients, real processes that are really killed.
 
 mod dev;
-mod fencing;
-mod reload;
-mod rolling;
 mod faults;
+mod fencing;
 mod operators;
 mod partitions;
 mod rack;
+mod reload;
+mod rolling;
 mod support;
