@@ -420,7 +420,7 @@ async fn agree(
         match round(first, &card, stranger).await {
             Ok(verdict) => break verdict,
             Err(missing) => {
-                if rounds % REPORT_EVERY == 0 {
+                if rounds.is_multiple_of(REPORT_EVERY) {
                     tracing::warn!(
                         missing,
                         "a new cluster is founded once all conductors in `cluster.peers` are there"

@@ -78,7 +78,7 @@ fn plan(members: &BTreeMap<RaftId, Sight>, lost_after: Duration) -> Option<Membe
         let candidates: Vec<RaftId> = candidates.collect();
         let possible = (voters.len() + candidates.len()).min(VOTERS_MAX);
         // An even number survives no more losses than the odd one below it.
-        let wanted = possible - usize::from(possible % 2 == 0);
+        let wanted = possible - usize::from(possible.is_multiple_of(2));
         if wanted > voters.len() {
             let next = candidates.into_iter().take(wanted - voters.len());
             return Some(MembershipChange::SetVoters(next.chain(voters).collect()));
