@@ -7,14 +7,16 @@ use crate::testkit::{TestBmc, TestCluster, TestEnv};
 use actix::Addr;
 use baton_model::command::Session;
 use baton_model::env::Env;
-use baton_model::ids::{ConductorId, RequestId, WallMs};
+use baton_model::ids::{ConductorId, Epoch, RequestId, WallMs};
 use baton_model::json::Json;
 use baton_model::node::core::Knobs;
+use baton_model::node::intent::BmcSession;
 use baton_model::node::power::{PowerRequest, PowerState};
 use baton_model::node::provision::ProvisionState;
 use baton_model::node::record::NodeRecord;
 use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::port::bmc::{PowerAction, PowerReading};
+use baton_model::port::lease::{LeaseCheck, Leaving};
 use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeRequest};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -198,6 +200,42 @@ async fn a_command_that_was_paused_before_it_left_is_fenced_by_the_bmc() {
             assert_eq!(machine.acted, vec![PowerAction::Off, PowerAction::On]);
             assert_eq!(machine.power, PowerReading::On);
         });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_lets_only_the_announced_command_leave() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        let first = world.conductor(1);
+        first.is_up().await;
+        eventually(|| first.registry.len() == 1).await;
+        first.bmc.hold_writes(true);
+        first.power(node, PowerRequest::Off).await.expect("taken");
+        let record = world.record(node);
+        let write = record.intent.as_ref().and_then(|i| i.write.clone());
+        let session = write.expect("announced").session;
+        let may = |epoch, action, session: &BmcSession| {
+            let leaving = Leaving::Command { action, session };
+            first.shared.lease.may_write(node, epoch, leaving)
+        };
+        let epoch = record.epoch;
+        assert!(may(epoch, PowerAction::Off, &session));
+        assert!(!may(epoch, PowerAction::On, &session));
+        assert!(!may(epoch, PowerAction::Off, &BmcSession::Ipmi(99)));
+        assert!(!may(Epoch(epoch.0 + 1), PowerAction::Off, &session));
+
+        // Another conductor claims the work: neither the command nor the fence is this one's any more.
+        let second = world.conductor(2);
+        second.is_up().await;
+        world
+            .cluster
+            .commit(Command::ConductorDown(first.session()));
+        assert!(!may(epoch, PowerAction::Off, &session));
+        let lease = &first.shared.lease;
+        assert!(!lease.may_write(node, epoch, Leaving::EndSession));
     })
     .await;
 }

@@ -11,6 +11,7 @@ mod goal;
 mod interface;
 mod plan;
 mod proposed;
+mod reading;
 mod request;
 mod sync;
 mod takeover;

@@ -12,6 +12,7 @@ use crate::node::intent::{BmcWrite, Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
+use crate::port::bmc::PowerAction;
 use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
 use std::time::Duration;
 
@@ -200,22 +201,27 @@ impl NodeCore {
         timeout: Option<Duration>,
     ) -> Option<BmcWrite> {
         let reading = self.fresh_reading(context.now)?;
-        let session = self.fresh_session(context.now)?;
         let seen = PowerState::from_reading(reading);
-        if self.record.unfenced.is_some()
-            || (!request.is_reboot() && seen == Some(request.target()))
-        {
+        if !request.is_reboot() && seen == Some(request.target()) {
             return None;
         }
         let steps = plan::plan(&self.record, request, timeout, seen, context.knobs).ok()?;
         match steps.front()? {
-            Step::Act(action) => Some(BmcWrite {
-                session,
-                action: *action,
-                accepted: false,
-            }),
+            Step::Act(action) => self.write_in_open_session(context, *action),
             Step::Await { .. } | Step::Settle(_) => None,
         }
+    }
+
+    /// The announcement of a command in the session that the last read left open.
+    fn write_in_open_session(&self, context: Context<'_>, action: PowerAction) -> Option<BmcWrite> {
+        let session = self
+            .fresh_session(context.now)
+            .filter(|_| self.record.unfenced.is_none())?;
+        Some(BmcWrite {
+            session,
+            action,
+            accepted: false,
+        })
     }
 
     pub(super) fn open(&mut self, context: Context<'_>, waiting: Waiting, out: &mut Vec<Effect>) {
@@ -243,9 +249,10 @@ impl NodeCore {
             }
             NodeRequest::InjectNmi => {
                 let kind = IntentKind::InjectNmi;
+                let write = self.write_in_open_session(context, PowerAction::Nmi);
                 let changes = vec![
                     NodeChange::Asked(id.clone()),
-                    self.intent(context, kind, knobs.change_timeout, Some(id), None),
+                    self.intent(context, kind, knobs.change_timeout, Some(id), write),
                 ];
                 let then = Then::Start {
                     asker: Some(asker),

@@ -3,22 +3,22 @@
 use super::fence::Fencing;
 use super::goal::{Goal, goal_in};
 use super::plan::{self, PowerDriver, Step};
-use super::{Context, Effect, NodeCore, Phase, RETRY_AFTER, ReadError, Then, Urgency};
+use super::{Context, Effect, NodeCore, Phase, Then, Urgency};
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::{IntentId, Ticket};
 use crate::node::intent::IntentKind;
 use crate::node::power::{PowerCause, PowerRequest, PowerState};
-use crate::port::bmc::{ErrorClass, PowerAction, PowerReading};
+use crate::port::bmc::PowerAction;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// While waiting for a power state, the first poll comes this soon, and later ones after a tenth of the time already
 /// waited: an edge is seen at most a tenth late, and a machine that takes a minute costs about 50 polls.
-const POLL_FIRST: Duration = Duration::from_millis(20);
+pub(super) const POLL_FIRST: Duration = Duration::from_millis(20);
 
 /// The longest time between two polls.
-const POLL_MAX: Duration = Duration::from_secs(2);
+pub(super) const POLL_MAX: Duration = Duration::from_secs(2);
 
 /// Where the work stands.
 #[derive(Clone, Debug)]
@@ -273,37 +273,18 @@ impl NodeCore {
         }
     }
 
-    /// The read that a power request begins with. One that was made just before the intent was opened serves as well, and
-    /// so does one that is under way.
-    fn first_read(&mut self, context: Context<'_>, goal: Goal, out: &mut Vec<Effect>) {
-        if let Some(reading) = self.fresh_reading(context.now) {
-            let seen = PowerState::from_reading(reading);
-            self.on_first_read(context, goal, seen, out);
-        } else if let (Some(ticket), Phase::Working(work)) = (self.asked.take(), &mut self.phase) {
-            work.doing = Doing::Reading(ticket);
-        } else {
-            self.ask(Urgency::User, out);
-        }
-    }
-
-    fn ask(&mut self, urgency: Urgency, out: &mut Vec<Effect>) {
-        let ticket = self.ticket();
-        out.push(Effect::Read { ticket, urgency });
-        if let Phase::Working(work) = &mut self.phase {
-            match &mut work.doing {
-                Doing::Polling { next, .. } => *next = Poll::Asked(ticket),
-                doing => *doing = Doing::Reading(ticket),
-            }
-        }
-    }
-
-    fn push_steps(&mut self, steps: impl IntoIterator<Item = Step>) {
+    pub(super) fn push_steps(&mut self, steps: impl IntoIterator<Item = Step>) {
         if let Phase::Working(work) = &mut self.phase {
             work.steps = steps.into_iter().collect();
         }
     }
 
-    fn make_plan(&mut self, context: Context<'_>, seen: Option<PowerState>, out: &mut Vec<Effect>) {
+    pub(super) fn make_plan(
+        &mut self,
+        context: Context<'_>,
+        seen: Option<PowerState>,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(Goal::Power { request, timeout }) = self.goal() else {
             return;
         };
@@ -406,138 +387,6 @@ impl NodeCore {
             | Doing::Acting { .. }
             | Doing::Accepted
             | Doing::Closing { .. } => {}
-        }
-    }
-
-    pub(super) fn on_work_read(
-        &mut self,
-        context: Context<'_>,
-        result: Result<PowerReading, ReadError>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Phase::Working(work) = &mut self.phase else {
-            return;
-        };
-        if let Doing::Polling {
-            state, since, next, ..
-        } = &mut work.doing
-        {
-            let waited = context.now.since(*since);
-            let again = context.now + (waited / 10).clamp(POLL_FIRST, POLL_MAX);
-            match result {
-                Ok(reading) if PowerState::from_reading(reading) == Some(*state) => {
-                    self.confirmed = Some((context.now, context.wall));
-                    self.advance(context, out);
-                }
-                // A BMC may stumble while its machine changes state; only what cannot heal ends the wait.
-                Err(ReadError::Bmc(error)) if error.class() == ErrorClass::NeedsOperator => {
-                    self.fail(&error.to_string(), out);
-                }
-                Ok(_) | Err(_) => *next = Poll::At(again),
-            }
-            return;
-        }
-        let goal = work.goal;
-        if let Doing::Warming { action, .. } = work.doing {
-            match result {
-                Ok(_) => {
-                    let at = context.now;
-                    work.doing = Doing::ActAt { at, action };
-                    self.send_action(context, out);
-                }
-                Err(ReadError::NoRoom) => {
-                    let at = context.now + RETRY_AFTER;
-                    work.sessions = work.sessions.saturating_sub(1);
-                    work.doing = Doing::ActAt { at, action };
-                }
-                Err(ReadError::Bmc(error)) => self.fail_read(goal, &error.to_string(), out),
-            }
-            return;
-        }
-        match result {
-            Err(ReadError::NoRoom) => work.doing = Doing::ReadAt(context.now + RETRY_AFTER),
-            Err(ReadError::Bmc(error)) => self.fail_read(goal, &error.to_string(), out),
-            Ok(PowerReading::PoweringOn | PowerReading::PoweringOff) if goal == Goal::Verify => {
-                work.doing = Doing::ReadAt(context.now + RETRY_AFTER);
-            }
-            Ok(reading) => {
-                self.on_first_read(context, goal, PowerState::from_reading(reading), out)
-            }
-        }
-    }
-
-    fn on_first_read(
-        &mut self,
-        context: Context<'_>,
-        goal: Goal,
-        seen: Option<PowerState>,
-        out: &mut Vec<Effect>,
-    ) {
-        if seen.is_some() {
-            self.confirmed = Some((context.now, context.wall));
-        }
-        match goal {
-            Goal::Power { request, .. }
-                if !request.is_reboot() && seen == Some(request.target()) =>
-            {
-                self.succeed(context, seen, out);
-            }
-            Goal::Power { .. } => self.make_plan(context, seen, out),
-            Goal::InterruptedReboot { .. } if seen == Some(PowerState::Off) => {
-                let limit = context.knobs.change_timeout;
-                self.push_steps([
-                    Step::Act(PowerAction::On),
-                    Step::Await {
-                        state: PowerState::On,
-                        limit,
-                    },
-                ]);
-                self.advance(context, out);
-            }
-            Goal::InterruptedReboot { certain } if certain && seen == Some(PowerState::On) => {
-                self.succeed(context, seen, out);
-            }
-            Goal::InterruptedReboot { .. } => {
-                let write = self
-                    .record
-                    .intent
-                    .as_ref()
-                    .and_then(|intent| intent.write.as_ref());
-                let told = write.map_or_else(String::new, |write| {
-                    format!(
-                        " after it had announced `{}` in {}",
-                        write.action, write.session
-                    )
-                });
-                let text = format!(
-                    "the conductor that ran it was lost{told}; the machine is {}, but whether it was restarted is not \
-                     known. Repeat the request if it is still wanted",
-                    seen.map_or_else(
-                        || "in an unknown power state".to_owned(),
-                        |seen| seen.to_string()
-                    )
-                );
-                self.fail(&text, out);
-            }
-            Goal::TearDown if seen != Some(PowerState::Off) => {
-                let limit = context.knobs.change_timeout;
-                self.push_steps([
-                    Step::Act(PowerAction::Off),
-                    Step::Await {
-                        state: PowerState::Off,
-                        limit,
-                    },
-                ]);
-                self.advance(context, out);
-            }
-            Goal::TearDown
-            | Goal::Verify
-            | Goal::Nmi
-            | Goal::Adopt
-            | Goal::Inspect
-            | Goal::Clean
-            | Goal::Deploy
-            | Goal::TakeOver => self.succeed(context, seen, out),
         }
     }
 }
