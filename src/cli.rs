@@ -1,10 +1,11 @@
 //! The command line: what can be asked of the binary, and who answers.
 //!
 //! Subcommands that only tell something return a text and this module prints it; those that serve (`run`, `dev`,
-//! `bmc-sim`) print for themselves through `output`. An error goes to standard error with its causes.
+//! `bmc-sim`, `compute-sim`) print for themselves through `output`. An error goes to standard error with its causes.
 
 use crate::bmc_sim::BmcSimArgs;
 use crate::cluster_command::{self, ClusterCommand};
+use crate::compute_sim::ComputeSimArgs;
 use crate::output;
 use baton_config::ConfigErrors;
 use clap::{Args, Parser, Subcommand};
@@ -33,6 +34,8 @@ enum Command {
     /// Make, change, look at, save and restore a cluster.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Serve a simulated compute service with its identity service on this machine.
+    ComputeSim(ComputeSimArgs),
     /// Check or show a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -115,6 +118,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Dev(args) => crate::dev::dev(args),
         Command::BmcSim(args) => crate::bmc_sim::bmc_sim(args),
         Command::Cluster(command) => cluster_command::run(command),
+        Command::ComputeSim(args) => crate::compute_sim::compute_sim(args),
         Command::Config(command) => {
             output::print(&match command {
                 ConfigCommand::Check { file } => crate::config_command::check(&file)?,

@@ -7,6 +7,7 @@ mod bmc_sim;
 mod cli;
 mod clocks;
 mod cluster_command;
+mod compute_sim;
 mod config_command;
 mod dev;
 mod explain;

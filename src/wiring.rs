@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use baton_actors::conductor::{
     ChangeFeed, ConductorActor, Drain, Placement, Profile, Registry, Reloaded, Stop,
 };
-use baton_actors::notifier::NotifierActor;
+use baton_actors::notifier::{ConfigureOutbox, NotifierActor, NotifierView, OutboxFeed};
 use baton_actors::shared::{Lease, Shared};
 use baton_actors::sync_pool::{Configure, SyncPoolActor};
 use baton_api::{
@@ -24,12 +24,13 @@ use baton_cluster::peer::transport::Tcp;
 use baton_cluster::{
     Cluster, Compaction, Entry, Fatal, FirstMembers, Listen, Options, Storage, Timing, Upkeep,
 };
+use baton_compute::{ComputeOptions, NovaClient};
 use baton_config::Config;
 use baton_model::env::Env;
 use baton_model::ids::ConductorId;
-use baton_model::outbox::OutboxSettings;
 use baton_model::port::bmc::Bmc;
 use baton_model::port::cluster::{ChangeError, Departure};
+use baton_model::port::compute::Compute;
 use hyper::Request;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry as Metrics;
@@ -58,6 +59,7 @@ pub(crate) struct Process {
     shared: Arc<Shared>,
     pool: Addr<SyncPoolActor>,
     router: Arc<Router>,
+    notifier: Addr<NotifierActor>,
     bmc: Arc<dyn Bmc>,
     stop: watch::Sender<bool>,
     leaving: watch::Receiver<bool>,
@@ -79,7 +81,8 @@ impl Process {
         let env = clocks::env();
         let feed = Arc::new(ChangeFeed::default());
         let changes = Arc::new(Changes::default());
-        let sinks = Arc::new(Sinks(vec![feed.clone(), changes.clone()]));
+        let events = Arc::new(OutboxFeed::default());
+        let sinks = Arc::new(Sinks(vec![feed.clone(), events.clone(), changes.clone()]));
         let start = start_cluster(options(config)?, entry(config), env.clone(), sinks);
         let cluster = on(runtime, start).await?;
         let upkeep = Upkeep {
@@ -136,11 +139,18 @@ impl Process {
         )
         .start();
 
-        // The outbox's seat; without a compute client it only counts.
-        NotifierActor::new(
+        // The outbox's seat; without a compute client it only watches.
+        let compute = compute_client(config, &env)?;
+        let window = config.notifier.race_window;
+        let sending = compute.is_some();
+        let told = NotifierView::new(env.clone(), state.clone(), window, sending);
+        let told = Arc::new(told);
+        let notifier = NotifierActor::new(
             shared.clone(),
-            None,
-            OutboxSettings::default(),
+            compute,
+            events,
+            told.clone(),
+            config.outbox_settings(),
             runtime.clone(),
         )
         .start();
@@ -156,10 +166,12 @@ impl Process {
                 nodes: nodes.clone(),
                 env: env.clone(),
                 changes,
+                notifier: told.clone(),
             },
             ApiOptions::from(config),
         );
         public.register_metrics(&mut metrics);
+        baton_api::register_notifier_metrics(&mut metrics, told.clone());
         let operators = AdminApi::new(AdminDeps {
             state,
             proposer: Arc::new(cluster.clone()),
@@ -172,6 +184,7 @@ impl Process {
                 asked: leave,
             }),
             token: config.admin.token.clone(),
+            notifier: told,
             env,
             registry: Arc::new(Mutex::new(metrics)),
         });
@@ -211,6 +224,7 @@ impl Process {
             shared,
             pool,
             router: nodes,
+            notifier,
             bmc,
             stop,
             leaving,
@@ -239,7 +253,12 @@ impl Process {
         self.shared.set_knobs(Arc::new(config.node_knobs()));
         self.router.set_lock_wait(config.conductor.node_lock_wait);
         let pool = self.pool.try_send(Configure(config.pool_settings()));
-        if pool.is_err() || self.conductor.try_send(Reloaded(profile(config))).is_err() {
+        let outbox = ConfigureOutbox(config.outbox_settings());
+        let outbox = self.notifier.try_send(outbox);
+        if pool.is_err()
+            || outbox.is_err()
+            || self.conductor.try_send(Reloaded(profile(config))).is_err()
+        {
             tracing::warn!("an actor was too busy to take over its new options; send SIGHUP again");
         }
     }
@@ -343,6 +362,15 @@ async fn start_bmc(config: &Config, env: &Env, runtime: &Handle) -> anyhow::Resu
         Ok(Arc::new(BmcClient::new(redfish, Arc::new(ipmi))) as Arc<dyn Bmc>)
     })
     .await
+}
+
+/// The client of the compute service; `None` without one, which is no reason for a word: baton stands alone.
+fn compute_client(config: &Config, env: &Env) -> anyhow::Result<Option<Arc<dyn Compute>>> {
+    let Some(options) = ComputeOptions::from_section(&config.nova)? else {
+        return Ok(None);
+    };
+    let client = NovaClient::new(options, env.entropy.clone())?;
+    Ok(Some(Arc::new(client)))
 }
 
 /// Serves `answer` on `address` until the process stops.

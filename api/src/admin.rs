@@ -5,6 +5,7 @@
 
 mod auth;
 mod cluster;
+mod compute;
 mod conductors;
 mod error;
 mod locks;
@@ -24,6 +25,7 @@ use axum::routing::{get, post, put};
 use baton_model::env::Env;
 use baton_model::ids::RequestId;
 use baton_model::port::cluster::{ClusterStatus, Departure, Members, Proposer};
+use baton_model::port::compute::Notifier;
 use baton_model::port::lease::OwnLease;
 use baton_model::port::node::NodeGateway;
 use baton_model::secret::Secret;
@@ -57,6 +59,8 @@ pub struct AdminDeps {
     pub departure: Arc<dyn Departure>,
     /// What every caller has to show, if anything.
     pub token: Option<Secret<String>>,
+    /// Tells the compute service.
+    pub notifier: Arc<dyn Notifier>,
     /// Time and chance.
     pub env: Env,
     /// All metrics of the process.
@@ -120,6 +124,11 @@ impl AdminApi {
             )
             .route("/admin/v1/rebalance", get(rebalance::preview))
             .route("/admin/v1/staleness", get(staleness::report))
+            .route("/admin/v1/compute", get(compute::report))
+            .route("/admin/v1/compute/waiting", get(compute::waiting))
+            .route("/admin/v1/compute/dead", get(compute::dead))
+            .route("/admin/v1/compute/dead/resend", post(compute::resend))
+            .route("/admin/v1/compute/dead/drop", post(compute::forget))
             .fallback(async || AdminError::new(StatusCode::NOT_FOUND, "There is no such page."))
             .method_not_allowed_fallback(async || {
                 AdminError::new(

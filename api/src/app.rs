@@ -17,6 +17,7 @@ use baton_model::ids::NodeId;
 use baton_model::node::edit::{NodeEdit, Refused};
 use baton_model::node::record::NodeRecord;
 use baton_model::port::cluster::Proposer;
+use baton_model::port::compute::Notifier;
 use baton_model::port::node::{NodeAnswer, NodeGateway, NodeRequest};
 use baton_model::state::{ClusterState, ConductorStatus, StateView};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Deps {
     pub env: Env,
     /// Rings when the state changes; has to be registered with the state machine.
     pub changes: Arc<Changes>,
+    /// Knows what the compute service has not heard of.
+    pub notifier: Arc<dyn Notifier>,
 }
 
 /// Shared by all requests of one public API.

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::barrier::ReadPolicy;
 use crate::error::ApiError;
-use crate::identity::Identity;
+use crate::identity::{Identity, forwarded_user};
 use crate::policy;
 use crate::query::{Arguments, Query, parse_json};
 use crate::version::{Below, Gate, Version};
@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     /// The body.
     pub(crate) body: Bytes,
+    /// The user, where callers are told apart.
+    pub(crate) user: Option<Box<str>>,
     request_id: HeaderValue,
     params: Vec<String>,
 }
@@ -108,6 +110,7 @@ impl FromRequestParts<Arc<App>> for Call {
             query: Query::parse(parts.uri.query()),
             path: parts.uri.path().to_owned(),
             body: arrival.body,
+            user: arrival.identity.user.or_else(|| forwarded_user(parts)),
             request_id: arrival.request_id,
             params,
         })

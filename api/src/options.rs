@@ -31,6 +31,8 @@ pub struct ApiOptions {
     pub enabled: Enabled,
     /// How fresh reads are.
     pub reads: ReadPolicy,
+    /// `[notifier]compute_user`: the compute service's user, as `X-User-Name` names it.
+    pub compute_user: Option<Box<str>>,
 }
 
 impl Default for ApiOptions {
@@ -46,6 +48,7 @@ impl Default for ApiOptions {
             tls: false,
             enabled: Enabled::default(),
             reads: ReadPolicy::Linearizable,
+            compute_user: None,
         }
     }
 }
@@ -73,6 +76,7 @@ impl From<&Config> for ApiOptions {
             tls: config.api.cert_file.is_some(),
             enabled: config.enabled(),
             reads: ReadPolicy::Linearizable,
+            compute_user: config.notifier.compute_user.as_deref().map(Box::from),
         }
     }
 }

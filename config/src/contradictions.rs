@@ -158,14 +158,6 @@ const RULES: &[Contradiction] = &[
         },
     },
     Contradiction {
-        keys: &[("notifier", "batch_max"), ("notifier", "outbox_max")],
-        find: |config| {
-            let notifier = &config.notifier;
-            (notifier.batch_max > notifier.outbox_max)
-                .then(|| "`notifier.batch_max` must not be more than `outbox_max`".to_owned())
-        },
-    },
-    Contradiction {
         keys: &[
             ("sync_pool", "in_flight_min"),
             ("sync_pool", "in_flight_max"),

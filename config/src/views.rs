@@ -7,8 +7,10 @@ use crate::config::Config;
 use crate::option::raw::Raw;
 use baton_model::hardware::{Enabled, Slot};
 use baton_model::node::core::{Knobs, WaitLimits};
+use baton_model::outbox::OutboxSettings;
 use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::session::SessionPeriods;
+use std::time::Duration;
 
 impl Config {
     /// The hardware types and interfaces that nodes may use.
@@ -62,6 +64,23 @@ impl Config {
                 service: conductor.service_callback_timeout,
             },
             fake_delay: self.fake.power_delay.shortest,
+        }
+    }
+
+    /// How events leave the outbox. The wait before another conductor's event is sent covers what that one may still have
+    /// on its way: a request's time limit, and its lease with some room for a replica that lags.
+    #[must_use]
+    pub fn outbox_settings(&self) -> OutboxSettings {
+        let notifier = &self.notifier;
+        let lag = Duration::from_secs(2);
+        OutboxSettings {
+            batch_max: count(notifier.batch_max),
+            batch_wait: notifier.batch_wait_ms,
+            requests_max: count(notifier.requests_max),
+            handover_wait: self.nova.timeout + self.cluster.session_ttl_ms + lag,
+            read_back: Some(notifier.read_back_after).filter(|after| !after.is_zero()),
+            repeats_max: notifier.read_back_repeats,
+            ..OutboxSettings::default()
         }
     }
 
@@ -136,5 +155,6 @@ mod tests {
         assert_eq!(config.node_knobs(), Knobs::default());
         assert_eq!(config.block_prefix(), BlockPrefix::default());
         assert_eq!(config.pool_settings(), PoolSettings::default());
+        assert_eq!(config.outbox_settings(), OutboxSettings::default());
     }
 }

@@ -3,18 +3,19 @@
 //! It is pure and total. A command is applied whole or refused whole, and a replayed proposal gets its first reply.
 
 use crate::command::{
-    ActOnNode, BreakLock, Command, ConductorUp, EditNode, EventDone, Fence, NodeChange, Proposal,
-    Refusal, Reply, Session,
+    ActOnNode, BreakLock, Command, ConductorUp, EditNode, Fence, NodeChange, Proposal, Refusal,
+    Reply, Session,
 };
 use crate::ids::{Epoch, IntentId, NodeId, Position, Revision, WallMs};
 use crate::json::Json;
 use crate::node::edit::{NodeEdit, Refused, check_deletable, check_editable, clip};
 use crate::node::intent::Intent;
-use crate::node::power::PowerState;
+use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::{NodeRecord, REQUESTS_REMEMBERED};
 use crate::object::Kind;
 use crate::object::rules::check_release;
+use crate::outbox::EventStatus;
 use crate::state::{Change, ClusterState, ConductorRecord, ConductorStatus, OutboxEvent, Replied};
 use std::sync::Arc;
 
@@ -61,6 +62,8 @@ pub fn apply(
     Applied { reply, changes }
 }
 
+mod events;
+
 struct Entry<'a> {
     state: &'a mut ClusterState,
     position: Position,
@@ -95,6 +98,8 @@ impl Entry<'_> {
             Command::ConductorServing(session) => {
                 self.conductor_status(session, ConductorStatus::Up)
             }
+            Command::EventsClaim(claim) => self.claim_events(&claim),
+            Command::DeadLetters(wish) => Ok(self.decide_dead_letters(&wish)),
         }
     }
 
@@ -238,10 +243,7 @@ impl Entry<'_> {
         for (kind, id) in self.state.objects().all_of_node(node) {
             self.remove_object(kind, id);
         }
-        if let Some(instance) = record.instance_uuid {
-            self.state.remove_event(instance);
-            self.touch(Change::Outbox(instance));
-        }
+        self.forget_events_of(node);
         Ok(Reply::Done {
             index: self.position.index,
             revision: record.revision.next(),
@@ -306,8 +308,7 @@ impl Entry<'_> {
         let host = self.state.host_of(act.fence.session.conductor);
         self.write_history(&record, &host);
         for event in events {
-            self.touch(Change::Outbox(event.instance));
-            self.state.put_event(event);
+            self.announce(event, &record);
         }
         Ok(self.put(record))
     }
@@ -373,8 +374,10 @@ impl Entry<'_> {
                 let changed = record.power_state != state;
                 record.power_state = state;
                 let told = state.filter(|state| *state != PowerState::Error);
+                // Nothing changes at an adoption, but the compute service has never heard of the state.
+                let is_news = changed || cause == PowerCause::Adoption;
                 if let (true, true, Some(told), Some(instance)) =
-                    (changed, notify, told, record.instance_uuid)
+                    (is_news, notify, told, record.instance_uuid)
                 {
                     events.push(OutboxEvent {
                         seq: self.position.serial(),
@@ -383,6 +386,8 @@ impl Entry<'_> {
                         state: told,
                         cause,
                         at: self.at,
+                        sender: session,
+                        status: EventStatus::Waiting,
                     });
                 }
             }
@@ -462,20 +467,6 @@ impl Entry<'_> {
         Ok(())
     }
 
-    fn events_done(&mut self, events: &[EventDone]) -> Reply {
-        for done in events {
-            if self
-                .state
-                .outbox_of(done.instance)
-                .is_some_and(|event| event.seq == done.seq)
-            {
-                self.state.remove_event(done.instance);
-                self.touch(Change::Outbox(done.instance));
-            }
-        }
-        self.done()
-    }
-
     // --- Shared -----------------------------------------------------------------------------------
 
     fn record(&self, node: NodeId) -> Result<NodeRecord, Refusal> {
@@ -502,8 +493,13 @@ impl Entry<'_> {
             revision: record.revision,
             epoch: record.epoch,
         };
-        self.touch(Change::Node(record.id));
+        let (node, instance) = (record.id, record.instance_uuid);
+        let before = self.state.node(node).and_then(|old| old.instance_uuid);
+        self.touch(Change::Node(node));
         self.state.put_node(Arc::new(record));
+        if let Some(gone) = before.filter(|gone| instance != Some(*gone)) {
+            self.forget_settled(gone);
+        }
         reply
     }
 

@@ -13,6 +13,7 @@ use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::{Fault, NodeRecord};
 use crate::object::ObjectCommand;
+use crate::outbox::Told;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -70,7 +71,7 @@ pub enum Command {
     NodeDelete(DeleteNode),
     /// What the owner of a node did, found or is about to do. All of it, or nothing.
     NodeAct(ActOnNode),
-    /// Compute accepted (or will never accept) events.
+    /// The compute service took events, or will never take them.
     EventsDone(Vec<EventDone>),
     /// An administrator takes the lock away from its holder.
     LockBreak(BreakLock),
@@ -78,6 +79,10 @@ pub enum Command {
     Object(ObjectCommand),
     /// A draining conductor takes nodes again.
     ConductorServing(Session),
+    /// A conductor makes the events of its nodes its own, before it sends what another one may have sent.
+    EventsClaim(ClaimEvents),
+    /// An operator decides about dead letters.
+    DeadLetters(DecideDeadLetters),
 }
 
 impl Command {
@@ -97,6 +102,8 @@ impl Command {
             Self::LockBreak(_) => "lock-break",
             Self::Object(command) => command.name(),
             Self::ConductorServing(_) => "conductor-serving",
+            Self::EventsClaim(_) => "events-claim",
+            Self::DeadLetters(_) => "dead-letters",
         }
     }
 }
@@ -239,6 +246,44 @@ pub struct EventDone {
     pub instance: Uuid,
     /// The event's number; a newer event of the instance stays.
     pub seq: u64,
+    /// What became of it.
+    pub outcome: EventOutcome,
+}
+
+/// What became of an event that needs no more sending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum EventOutcome {
+    /// The compute service was told.
+    Told(Told),
+    /// It will never take the event; its last code. A dead letter, if the instance is still on the node.
+    Rejected(u16),
+}
+
+/// See [`Command::EventsClaim`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClaimEvents {
+    /// Who claims. Events of nodes that it does not own, or that are not waiting, are left alone.
+    pub session: Session,
+    /// The instances.
+    pub instances: Vec<Uuid>,
+}
+
+/// See [`Command::DeadLetters`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DecideDeadLetters {
+    /// The instances; those without a dead letter are left alone.
+    pub instances: Vec<Uuid>,
+    /// What to do with each.
+    pub decision: Decision,
+}
+
+/// What to do with a dead letter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Decision {
+    /// Send it again, as a new event.
+    Resend,
+    /// Forget it.
+    Drop,
 }
 
 /// See [`Command::LockBreak`].

@@ -2,12 +2,12 @@
 
 use crate::command::{ProposalId, Reply, Session};
 use crate::ids::{ConductorId, Incarnation, NodeId, WallMs};
-use crate::node::power::{PowerCause, PowerState};
 use crate::node::record::NodeRecord;
 use crate::object::{Kind, Object, Objects};
+pub use crate::outbox::OutboxEvent;
 use crate::ownership::{Conductors, owner_of};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
@@ -47,23 +47,6 @@ pub enum ConductorStatus {
     Down,
 }
 
-/// A power change that the compute service has yet to be told: the newest of its instance.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct OutboxEvent {
-    /// The serial of the change's position in the log; grows, so that a late acknowledgement never removes a newer event.
-    pub seq: u64,
-    /// The machine.
-    pub node: NodeId,
-    /// The instance on it.
-    pub instance: Uuid,
-    /// The state to tell: on or off.
-    pub state: PowerState,
-    /// Why it changed.
-    pub cause: PowerCause,
-    /// When it changed, by the owner's wall clock.
-    pub at: WallMs,
-}
-
 /// The reply that a proposal got, kept so that its retry gets the same.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Replied {
@@ -80,7 +63,7 @@ pub enum Change {
     Node(NodeId),
     /// A conductor came, went or changed.
     Conductor(ConductorId),
-    /// An event of this instance was added, replaced or removed.
+    /// The event record of this instance was added, changed or removed.
     Outbox(Uuid),
     /// A reply was remembered in this slot of this conductor.
     Reply(ConductorId, u64),
@@ -95,7 +78,7 @@ pub enum Stored {
     Node(Arc<NodeRecord>),
     /// A conductor.
     Conductor(ConductorId, ConductorRecord),
-    /// An undelivered event.
+    /// The newest event of an instance.
     Outbox(OutboxEvent),
     /// A remembered reply.
     Reply(Replied),
@@ -131,6 +114,8 @@ pub struct ClusterState {
     by_name: BTreeMap<Box<str>, NodeId>,
     by_instance: BTreeMap<Uuid, NodeId>,
     by_serial: BTreeMap<u64, NodeId>,
+    // Derived from `outbox`: the instances whose event waits.
+    untold: BTreeSet<Uuid>,
 }
 
 impl ClusterState {
@@ -209,15 +194,45 @@ impl ClusterState {
         owner_of(&self.conductors, node).map(|(owner, _)| owner)
     }
 
-    /// Undelivered events, by instance.
-    pub fn outbox(&self) -> impl ExactSizeIterator<Item = &OutboxEvent> {
-        self.outbox.values()
+    /// The session of the node's owner now.
+    #[must_use]
+    pub fn owner_session(&self, node: &NodeRecord) -> Option<Session> {
+        let conductor = self.owner(node)?;
+        let incarnation = self.conductor(conductor)?.incarnation;
+        Some(Session {
+            conductor,
+            incarnation,
+        })
     }
 
-    /// The undelivered event of an instance.
+    /// Events that the compute service has yet to be told, by instance.
+    pub fn outbox(&self) -> impl Iterator<Item = &OutboxEvent> {
+        self.untold.iter().filter_map(|key| self.outbox.get(key))
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn outbox_len(&self) -> usize {
+        self.untold.len()
+    }
+
+    /// The event of an instance that the compute service has yet to be told.
     #[must_use]
     pub fn outbox_of(&self, instance: Uuid) -> Option<&OutboxEvent> {
+        self.outbox
+            .get(&instance)
+            .filter(|event| event.is_waiting())
+    }
+
+    /// The newest event of an instance, whatever became of it.
+    #[must_use]
+    pub fn event_of(&self, instance: Uuid) -> Option<&OutboxEvent> {
         self.outbox.get(&instance)
+    }
+
+    /// The newest event of every instance, whatever became of it.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &OutboxEvent> {
+        self.outbox.values()
     }
 
     /// The remembered reply to this very proposal.
@@ -312,10 +327,16 @@ impl ClusterState {
     }
 
     pub(crate) fn put_event(&mut self, event: OutboxEvent) {
+        if event.is_waiting() {
+            self.untold.insert(event.instance);
+        } else {
+            self.untold.remove(&event.instance);
+        }
         self.outbox.insert(event.instance, event);
     }
 
     pub(crate) fn remove_event(&mut self, instance: Uuid) {
+        self.untold.remove(&instance);
         self.outbox.remove(&instance);
     }
 

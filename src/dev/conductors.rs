@@ -1,5 +1,6 @@
 //! The conductors of `baton dev`: their ports, their configuration files, their processes.
 
+use crate::compute_sim;
 use crate::output;
 use anyhow::Context as _;
 use std::fmt::Write as _;
@@ -69,7 +70,8 @@ impl Layout {
             ]
         });
         let redfish = self.bmc_ports().map(|(_, redfish)| redfish);
-        for port in of_conductors.chain([self.control_port()]).chain(redfish) {
+        let services = [self.control_port(), self.compute_port()];
+        for port in of_conductors.chain(services).chain(redfish) {
             if TcpListener::bind(("0.0.0.0", port)).await.is_err() {
                 return false;
             }
@@ -109,6 +111,10 @@ impl Layout {
         self.beside.then_some((self.base + 6, self.base + 7))
     }
 
+    pub(super) const fn compute_port(&self) -> u16 {
+        self.base + 8
+    }
+
     pub(super) fn describe(&self, number: u8) -> String {
         format!(
             "API http://127.0.0.1:{}  admin http://127.0.0.1:{}  peers 127.0.0.1:{}",
@@ -133,12 +139,17 @@ impl Layout {
              [cluster]\nconductor_id = {number}\ndata_dir = \"{}\"\nlisten = \"127.0.0.1:{}\"\npeers = [{peers}]\n\
              [api]\nport = {}\n\
              [admin]\nlisten = \"127.0.0.1:{}\"\n\
-             [log]\nlevel = \"info\"\n",
+             [log]\nlevel = \"info\"\n\
+             [notifier]\nread_back_after = 2\ncompute_user = \"nova\"\n{}",
             self.sync_interval,
             data.display(),
             self.peer_port(number),
             self.api_port(number),
             self.admin_port(number),
+            compute_sim::section(&format!(
+                "http://127.0.0.1:{}/identity",
+                self.compute_port()
+            )),
         )
     }
 }

@@ -1,7 +1,8 @@
 //! `baton dev`: a whole cluster with simulated machines on this machine, to try things out.
 //!
-//! The conductors are processes of their own, so that they can be killed; the simulated BMCs live in this one. A conductor
-//! that dies stays dead until the user starts it again with the command that is printed.
+//! The conductors are processes of their own, so that they can be killed; the simulated BMCs and the simulated compute
+//! service live in this one. A conductor that dies stays dead until the user starts it again with the command that is
+//! printed.
 
 mod conductors;
 mod enroll;
@@ -12,6 +13,7 @@ use crate::signals::StopSignal;
 use anyhow::Context as _;
 use baton_bmc::sim::Layout::Addresses;
 use baton_bmc::sim::{Farm, FarmConfig};
+use baton_compute::sim::Simulator;
 use conductors::{Conductor, Layout};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,7 @@ async fn serve(args: DevArgs) -> anyhow::Result<()> {
     let layout = Layout::new(args.api_port, args.conductors, args.sync_interval).await?;
     let redfish = args.redfish.unwrap_or(args.nodes / 2).min(args.nodes);
     let farm = start_farm(args.nodes - redfish, redfish, data.path(), &layout).await?;
+    let compute = start_compute(&layout).await?;
     let ca = data.path().join(BMC_CA);
     let mut cluster = Vec::new();
     for number in 1..=args.conductors {
@@ -46,6 +49,7 @@ async fn serve(args: DevArgs) -> anyhow::Result<()> {
     for conductor in &mut cluster {
         conductor.wait().await;
     }
+    drop(compute);
     farm.stop().await;
     output::print("everything has stopped");
     outcome
@@ -110,6 +114,17 @@ async fn start_farm(ipmi: u32, redfish: u32, data: &Path, layout: &Layout) -> an
         layout.control_port()
     ));
     Ok(farm)
+}
+
+async fn start_compute(layout: &Layout) -> anyhow::Result<Simulator> {
+    let address = ([127, 0, 0, 1], layout.compute_port()).into();
+    let simulator = Simulator::start(address)
+        .await
+        .context("could not start the simulated compute service")?;
+    output::print(&format!(
+        "compute        simulated; it hears of power changes of nodes with an instance; http://{address}/control/events"
+    ));
+    Ok(simulator)
 }
 
 /// Where the conductors keep their data.

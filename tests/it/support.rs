@@ -115,6 +115,13 @@ impl Dev {
             .expect("a port")
     }
 
+    /// The port of the simulated compute service.
+    pub(crate) fn compute(&self) -> u16 {
+        let line = self.line("compute ");
+        let rest = line.split("http://127.0.0.1:").nth(1).unwrap();
+        rest.split('/').next().unwrap().parse().expect("a port")
+    }
+
     fn pid(&self, conductor: u8) -> String {
         let start = format!("conductor {conductor} ");
         let lines = self.lines_with(" process ");

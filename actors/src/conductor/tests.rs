@@ -17,7 +17,7 @@ use baton_model::node::record::NodeRecord;
 use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::port::bmc::{PowerAction, PowerReading};
 use baton_model::port::lease::{LeaseCheck, Leaving};
-use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeRequest};
+use baton_model::port::node::{Caller, NodeAnswer, NodeError, NodeGateway, NodeRequest};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
@@ -137,7 +137,12 @@ impl Conductor {
 
     async fn power(&self, node: NodeId, request: PowerRequest) -> Result<NodeAnswer, NodeError> {
         let timeout_s = None;
-        let request = NodeRequest::Power { request, timeout_s };
+        let caller = Caller::Operator;
+        let request = NodeRequest::Power {
+            request,
+            timeout_s,
+            caller,
+        };
         static ASKED: AtomicU64 = AtomicU64::new(0);
         let number = ASKED.fetch_add(1, Ordering::Relaxed);
         let id = RequestId(format!("req-{number}").into());

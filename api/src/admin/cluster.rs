@@ -122,7 +122,7 @@ pub(super) async fn summary(State(admin): State<Arc<Admin>>) -> Reply {
     let counts = Counts::of(&admin.deps.state);
     let now = admin.deps.env.clock.wall();
     let state = admin.deps.state.read();
-    let outbox = state.outbox().len();
+    let outbox = state.outbox_len();
     let oldest = state
         .outbox()
         .map(|event| event.at)

@@ -92,6 +92,7 @@ pub(super) async fn show(
         "sync_failures": node.sync_failures,
         "unfenced_session": node.unfenced.as_ref().map(ToString::to_string),
         "lock": node.intent.as_ref().map(|intent| lock(&state, &node, intent, now)),
+        "compute": node.instance_uuid.map(|instance| super::compute::told(&state, instance)),
         "live": known,
         "live_unknown_because": unknown_because,
     });

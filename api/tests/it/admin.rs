@@ -1,6 +1,6 @@
 //! The admin endpoint.
 
-use crate::world::{ME, World, env};
+use crate::world::{ME, Told, World, env};
 use axum::body::Bytes;
 use axum::http::{Method, Request, StatusCode};
 use baton_api::{AdminApi, AdminDeps};
@@ -176,6 +176,8 @@ fn admin_with(world: &World, asked: &Arc<Asked>, token: Option<Secret<String>>) 
     world
         .api
         .register_metrics(&mut registry.lock().expect("fine"));
+    let notifier = Arc::new(Told(world.cluster.state.clone()));
+    baton_api::register_notifier_metrics(&mut registry.lock().expect("fine"), notifier.clone());
     AdminApi::new(AdminDeps {
         state: world.cluster.state.clone(),
         proposer: Arc::clone(&world.cluster) as Arc<dyn Proposer>,
@@ -185,12 +187,13 @@ fn admin_with(world: &World, asked: &Arc<Asked>, token: Option<Secret<String>>) 
         members: asked.clone(),
         departure: asked.clone(),
         token,
+        notifier,
         env: env(),
         registry,
     })
 }
 
-async fn ask(
+pub(crate) async fn ask(
     api: &AdminApi,
     method: Method,
     path: &str,

@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 mod bad_input;
 mod clients;
+mod compute;
 mod docs;
 mod figures;
 mod lists;

@@ -4,7 +4,7 @@ use crate::world::World;
 use baton_model::command::{BreakLock, Command};
 use baton_model::node::edit::Refused;
 use baton_model::node::power::PowerRequest;
-use baton_model::port::node::{NodeError, NodeRequest};
+use baton_model::port::node::{Caller, NodeError, NodeRequest};
 use serde_json::json;
 
 #[tokio::test]
@@ -33,7 +33,8 @@ async fn power_requests_reach_the_owner_with_their_request_id() {
         *request,
         NodeRequest::Power {
             request: PowerRequest::On,
-            timeout_s: Some(30)
+            timeout_s: Some(30),
+            caller: Caller::Operator,
         }
     );
     // The first read after the 202 shows it.

@@ -11,10 +11,12 @@ use baton_model::env::{Clock, Entropy, Env, Mono};
 use baton_model::hardware::Enabled;
 use baton_model::ids::{ConductorId, Incarnation, IntentId, LogIndex, NodeId, RequestId, WallMs};
 use baton_model::node::intent::{Intent, IntentKind};
-use baton_model::node::power::{PowerCause, PowerState};
+use baton_model::node::power::{PowerCause, PowerRequest, PowerState};
 use baton_model::node::provision::Verb;
+use baton_model::outbox::{Contradiction, OutboxStats};
 use baton_model::port::BoxFuture;
 use baton_model::port::cluster::{ChangeSink, ProposeError, Proposer};
+use baton_model::port::compute::Notifier;
 use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeLive, NodeRequest};
 use baton_model::state::{ClusterState, StateView};
 use http_body_util::{BodyExt, Full};
@@ -22,11 +24,41 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use uuid::Uuid;
 
 pub(crate) const ME: Session = Session {
     conductor: ConductorId(1),
     incarnation: Incarnation(1),
 };
+
+/// A notifier that has told nothing, ever.
+pub(crate) struct Told(pub(crate) StateView);
+
+impl Notifier for Told {
+    fn contradiction(&self, instance: Uuid, wish: PowerRequest) -> Option<Contradiction> {
+        let state = self.0.read();
+        let event = state.outbox_of(instance)?;
+        let age = Duration::from_secs(7);
+        (event.state != wish.target()).then_some(Contradiction {
+            state: event.state,
+            cause: event.cause,
+            age,
+        })
+    }
+
+    fn stats(&self) -> OutboxStats {
+        OutboxStats {
+            depth: 3,
+            results: [("HTTP 503".into(), 4)].into(),
+            last_error: Some("no".into()),
+            ..OutboxStats::default()
+        }
+    }
+
+    fn is_sending(&self) -> bool {
+        true
+    }
+}
 
 /// Applies proposals at once, unless told that the cluster is in trouble.
 pub(crate) struct Cluster {
@@ -298,6 +330,7 @@ impl World {
             nodes: Arc::clone(&owner) as Arc<dyn NodeGateway>,
             env: env(),
             changes: Arc::clone(&cluster.changes),
+            notifier: Arc::new(Told(cluster.state.clone())),
         };
         Self {
             api: PublicApi::new(deps, options),

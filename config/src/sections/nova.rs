@@ -13,40 +13,57 @@ section! {
 
     /// Whether power changes are sent at all.
     send_power_notifications: bool = true, live;
-    /// How to authenticate: `password`, `v3applicationcredential`, `none`.
-    auth_type: Option<String> = Nothing, planned;
+    /// How to authenticate: `password` (`v3password`), `v3applicationcredential`, `v3token`, or `none` with
+    /// `endpoint_override`. Unset: no compute service, and nothing is sent.
+    auth_type: Option<String> = Nothing;
     /// Address of the identity service.
-    auth_url: Option<String> = Nothing, planned;
+    auth_url: Option<String> = Nothing;
     /// User name.
-    username: Option<String> = Nothing, planned;
+    username: Option<String> = Nothing;
     /// Password.
-    password: Option<Secret<String>> = Nothing, planned;
+    password: Option<Secret<String>> = Nothing;
+    /// Id of the user, instead of its name and domain.
+    user_id: Option<String> = Nothing;
+    /// Id of the application credential.
+    application_credential_id: Option<String> = Nothing;
+    /// Name of the application credential, together with its user.
+    application_credential_name: Option<String> = Nothing;
+    /// Secret of the application credential.
+    application_credential_secret: Option<Secret<String>> = Nothing;
+    /// A token to get tokens with, for `v3token`.
+    token: Option<Secret<String>> = Nothing;
+    /// Id of the project, instead of its name and domain.
+    project_id: Option<String> = Nothing;
     /// Project of the user.
-    project_name: Option<String> = Nothing, planned;
+    project_name: Option<String> = Nothing;
     /// Domain of the user.
-    user_domain_name: Option<String> = Nothing, planned;
+    user_domain_name: Option<String> = Nothing;
+    /// Domain of the user, by id.
+    user_domain_id: Option<String> = Nothing;
     /// Domain of the project.
-    project_domain_name: Option<String> = Nothing, planned;
+    project_domain_name: Option<String> = Nothing;
+    /// Domain of the project, by id.
+    project_domain_id: Option<String> = Nothing;
     /// Scope of the token where it is not a project: `all`.
-    system_scope: Option<String> = Nothing, planned;
+    system_scope: Option<String> = Nothing;
     /// Type of the service in the catalog.
-    service_type: String = "compute", planned;
+    service_type: String = "compute";
     /// Name of the service in the catalog.
-    service_name: Option<String> = Nothing, planned;
+    service_name: Option<String> = Nothing;
     /// Region in the catalog.
-    region_name: Option<String> = Nothing, planned;
+    region_name: Option<String> = Nothing;
     /// Interfaces in the catalog, the preferred one first.
-    valid_interfaces: Vec<String> = ["internal", "public"], planned;
+    valid_interfaces: Vec<String> = ["internal", "public"];
     /// Address of the service, past the catalog.
-    endpoint_override: Option<String> = Nothing, planned;
+    endpoint_override: Option<String> = Nothing;
     /// Certificate authorities, PEM.
-    cafile: Option<PathBuf> = Nothing, planned;
+    cafile: Option<PathBuf> = Nothing;
     /// Client certificate, PEM.
-    certfile: Option<PathBuf> = Nothing, planned;
+    certfile: Option<PathBuf> = Nothing;
     /// Its private key, PEM.
-    keyfile: Option<PathBuf> = Nothing, planned;
+    keyfile: Option<PathBuf> = Nothing;
     /// Do not check the service's certificate.
-    insecure: bool = false, planned;
+    insecure: bool = false;
     /// How long one request may take. Ironic waits for ever by default.
-    timeout: Seconds = 30, range(1, 600), planned;
+    timeout: Seconds = 30, range(1, 600);
 }

@@ -1,11 +1,14 @@
 //! Tests of `apply`: commands in, replies and state out.
 
+mod events;
+
 use super::*;
-use crate::command::{DeleteNode, ProposalId};
+use crate::command::{DeleteNode, EventDone, EventOutcome, ProposalId};
 use crate::ids::{ConductorId, Incarnation, LogIndex};
 use crate::node::intent::{Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest};
 use crate::node::record::Fault;
+use crate::outbox::Told;
 use uuid::Uuid;
 
 struct Log {
@@ -256,6 +259,7 @@ fn a_power_change_of_an_instance_puts_its_event_in_the_same_entry_and_the_newest
     log.run(Command::EventsDone(vec![EventDone {
         instance,
         seq: first,
+        outcome: EventOutcome::Told(Told::Accepted),
     }]));
     assert!(
         log.state.outbox_of(instance).is_some(),
@@ -264,6 +268,7 @@ fn a_power_change_of_an_instance_puts_its_event_in_the_same_entry_and_the_newest
     log.run(Command::EventsDone(vec![EventDone {
         instance,
         seq: second.seq,
+        outcome: EventOutcome::Told(Told::Accepted),
     }]));
     assert!(log.state.outbox_of(instance).is_none());
     log.act(

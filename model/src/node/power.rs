@@ -153,4 +153,24 @@ pub enum PowerCause {
     Verify,
     /// A provisioning step.
     Step,
+    /// A request of the compute service itself.
+    Compute,
+    /// The node was adopted: nothing changed, but the compute service has never heard of its state.
+    Adoption,
+}
+
+impl PowerCause {
+    /// The cause for operators, after "changed by".
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "a request through the API",
+            Self::Sync => "power sync",
+            Self::Recovery => "recovery from a power fault",
+            Self::Verify => "verification",
+            Self::Step => "a provisioning step",
+            Self::Compute => "a request of the compute service",
+            Self::Adoption => "adoption",
+        }
+    }
 }

@@ -18,6 +18,8 @@ pub enum NodeRequest {
         request: PowerRequest,
         /// Caller's timeout in seconds.
         timeout_s: Option<u32>,
+        /// Who wants it.
+        caller: Caller,
     },
     /// `PUT …/states/provision`.
     Provision {
@@ -32,6 +34,15 @@ pub enum NodeRequest {
     SyncNow,
     /// What the owner knows beyond the record.
     Inspect,
+}
+
+/// On whose behalf a power request came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Caller {
+    /// A person or a tool.
+    Operator,
+    /// The compute service, which need not be kept from undoing what it asked for itself.
+    Compute,
 }
 
 /// The owner's answer to a request.

@@ -10,7 +10,7 @@ use baton_model::hardware::supported_power_requests;
 use baton_model::node::power::PowerRequest;
 use baton_model::node::provision::ProvisionState;
 use baton_model::node::record::NodeRecord;
-use baton_model::port::node::{NodeAnswer, NodeRequest};
+use baton_model::port::node::{Caller, NodeAnswer, NodeRequest};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -34,13 +34,49 @@ pub(crate) async fn set(State(app): State<Arc<App>>, call: Call) -> Result<Reply
         call.needs(27)?;
     }
     check(&node, request)?;
-    let work = NodeRequest::Power { request, timeout_s };
+    let caller = caller(&app, &call);
+    if caller == Caller::Compute {
+        check_race(&app, &node, request)?;
+    }
+    let work = NodeRequest::Power {
+        request,
+        timeout_s,
+        caller,
+    };
     match app.request(&call, node.id, work).await? {
         NodeAnswer::Accepted | NodeAnswer::Done => {
             Ok(Reply::accepted(Some(&states_location(&call))))
         }
         NodeAnswer::Live(_) => Err(unexpected("The owner gave an answer to another question.")),
     }
+}
+
+/// On whose behalf the request came.
+fn caller(app: &App, call: &Call) -> Caller {
+    match &app.options.compute_user {
+        Some(user) if call.user.as_ref() == Some(user) => Caller::Compute,
+        Some(_) | None => Caller::Operator,
+    }
+}
+
+/// The compute service may not undo a change that it has not heard of: it would force its old view on the machine.
+fn check_race(app: &App, node: &NodeRecord, request: PowerRequest) -> Result<(), ApiError> {
+    let found = node
+        .instance_uuid
+        .and_then(|instance| app.deps.notifier.contradiction(instance, request));
+    let Some(found) = found else {
+        return Ok(());
+    };
+    Err(ApiError::conflict(format!(
+        "The request \"{request}\" of the compute service for node {} contradicts a newer change that it has not taken \
+         notice of: the machine went to \"{}\" by {} {} s ago. The power-update event for instance {} is on its way; ask \
+         again when the compute service has recorded it.",
+        node.id,
+        found.state,
+        found.cause.as_str(),
+        found.age.as_secs(),
+        node.instance_uuid.unwrap_or_default(),
+    )))
 }
 
 /// Rules that need no lock; the owner checks them again when it has it.

@@ -4,8 +4,9 @@ use baton_cluster::Member;
 use baton_cluster::codec::raft::Blob;
 use baton_cluster::raft::types::{Entry, LeaderId, LogId, Membership, StoredMembership, Vote};
 use baton_model::command::{
-    ActOnNode, BreakLock, Command, ConductorUp, DeleteNode, EditNode, EventDone, Fence, NodeChange,
-    Proposal, ProposalId, Refusal, Reply, Session,
+    ActOnNode, BreakLock, ClaimEvents, Command, ConductorUp, DecideDeadLetters, Decision,
+    DeleteNode, EditNode, EventDone, EventOutcome, Fence, NodeChange, Proposal, ProposalId,
+    Refusal, Reply, Session,
 };
 use baton_model::ids::{
     ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, RequestId, Revision, WallMs,
@@ -18,6 +19,7 @@ use baton_model::node::provision::{ProvisionState, Verb};
 use baton_model::node::record::{Fault, Interfaces, NodeRecord};
 use baton_model::object::allocation::Allocate;
 use baton_model::object::{Kind, Object, ObjectCommand};
+use baton_model::outbox::{DeadReason, EventStatus, Told};
 use baton_model::port::bmc::PowerAction;
 use baton_model::state::{ConductorRecord, ConductorStatus, OutboxEvent, Replied, Stored};
 use openraft::EntryPayload;
@@ -247,6 +249,7 @@ fn commands() -> Vec<Command> {
         Command::EventsDone(vec![EventDone {
             instance: OTHER,
             seq: 77,
+            outcome: EventOutcome::Told(Told::Confirmed),
         }]),
         Command::LockBreak(BreakLock {
             node: NODE,
@@ -269,6 +272,14 @@ fn commands() -> Vec<Command> {
             failure: "none".into(),
         }))),
         Command::ConductorServing(SESSION),
+        Command::EventsClaim(ClaimEvents {
+            session: fence.session,
+            instances: vec![OTHER],
+        }),
+        Command::DeadLetters(DecideDeadLetters {
+            instances: vec![OTHER],
+            decision: Decision::Drop,
+        }),
     ]
 }
 
@@ -287,7 +298,9 @@ pub(crate) fn proposals() -> Vec<(&'static str, Proposal)> {
             | Command::NodeAct(_)
             | Command::EventsDone(_)
             | Command::LockBreak(_)
-            | Command::Object(_) => command.name(),
+            | Command::Object(_)
+            | Command::EventsClaim(_)
+            | Command::DeadLetters(_) => command.name(),
         };
         let id = ProposalId {
             conductor: ConductorId(3),
@@ -359,6 +372,14 @@ pub(crate) fn records() -> Vec<(&'static str, Stored)> {
         state: PowerState::Off,
         cause: PowerCause::Recovery,
         at: AT,
+        sender: Session {
+            conductor: ConductorId(3),
+            incarnation: Incarnation(8),
+        },
+        status: EventStatus::Dead {
+            at: AT,
+            why: DeadReason::Code(404),
+        },
     };
     let replied = Replied {
         id: ProposalId {

@@ -49,7 +49,11 @@ impl NodeCore {
                 NodeChange::SyncFailures(0),
                 done,
             ],
-            Goal::Adopt | Goal::Inspect | Goal::Deploy => vec![done],
+            Goal::Adopt => {
+                let known = self.record.power_state;
+                vec![self.power(context, known, PowerCause::Adoption), done]
+            }
+            Goal::Inspect | Goal::Deploy => vec![done],
             Goal::Clean => self.cleaned(context),
             Goal::TearDown => {
                 let mut changes = vec![

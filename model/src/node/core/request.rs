@@ -13,7 +13,7 @@ use crate::node::power::{PowerCause, PowerRequest, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
 use crate::port::bmc::PowerAction;
-use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
+use crate::port::node::{Caller, NodeAnswer, NodeError, NodeRequest};
 use std::time::Duration;
 
 /// Requests that may wait for one node's lock. A dozen clients poking one machine is already a mistake; beyond this
@@ -230,7 +230,11 @@ impl NodeCore {
         } = waiting;
         let knobs = context.knobs;
         match request {
-            NodeRequest::Power { request, timeout_s } => {
+            NodeRequest::Power {
+                request,
+                timeout_s,
+                caller,
+            } => {
                 let timeout = timeout_s.map(|s| Duration::from_secs(u64::from(s)));
                 let kind = IntentKind::Power { request, timeout_s };
                 let limit = plan::limit(request, timeout, knobs);
@@ -243,7 +247,10 @@ impl NodeCore {
                 ];
                 let then = Then::Start {
                     asker: Some(asker),
-                    cause: PowerCause::User,
+                    cause: match caller {
+                        Caller::Operator => PowerCause::User,
+                        Caller::Compute => PowerCause::Compute,
+                    },
                 };
                 self.propose(None, changes, then, out);
             }

@@ -6,7 +6,8 @@ mod handover;
 use super::*;
 use crate::apply::apply;
 use crate::command::{
-    ActOnNode, BreakLock, Command, ConductorUp, EditNode, Fence, Proposal, ProposalId, Session,
+    ActOnNode, BreakLock, Command, ConductorUp, EditNode, EventDone, EventOutcome, Fence, Proposal,
+    ProposalId, Session,
 };
 use crate::command::{Refusal, Reply};
 use crate::ids::RequestId;
@@ -16,9 +17,10 @@ use crate::node::power::PowerRequest;
 use crate::node::provision::ProvisionState;
 use crate::node::provision::Verb;
 use crate::node::record::Fault;
+use crate::outbox::Told;
 use crate::port::bmc::{BmcError, PowerAction, PowerReading};
 use crate::port::cluster::ProposeError;
-use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
+use crate::port::node::{Caller, NodeAnswer, NodeError, NodeRequest};
 use crate::state::ClusterState;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -235,6 +237,7 @@ impl World {
             NodeRequest::Power {
                 request,
                 timeout_s: None,
+                caller: Caller::Operator,
             },
         );
     }
@@ -523,7 +526,7 @@ fn a_power_request_is_in_the_log_before_the_command_and_closed_with_its_result()
         (record.target_power_state, record.is_locked()),
         (None, false)
     );
-    assert_eq!(world.state.outbox().len(), 1);
+    assert_eq!(world.state.outbox_len(), 1);
     world.interval();
     assert_eq!(
         world.acted.len(),
@@ -840,4 +843,118 @@ proptest! {
         let actual = world.machine().ok().and_then(PowerState::from_reading);
         prop_assert_eq!(actual, world.record().power_state);
     }
+}
+
+// --- Compute events -------------------------------------------------------------------------------
+
+const INSTANCE: Uuid = Uuid::from_u128(9);
+
+impl World {
+    /// Tells compute: the event that waited, which is then done.
+    fn told(&mut self) -> Option<(PowerState, PowerCause)> {
+        let event = self.state.outbox_of(INSTANCE)?.clone();
+        self.commit(Command::EventsDone(vec![EventDone {
+            instance: INSTANCE,
+            seq: event.seq,
+            outcome: EventOutcome::Told(Told::Accepted),
+        }]));
+        Some((event.state, event.cause))
+    }
+}
+
+/// Every path that changes the recorded power state of a node with an instance, and the event that it must make.
+#[test]
+fn no_path_that_changes_the_power_state_is_silent_and_none_speaks_twice() {
+    type Path = fn(&mut World);
+    let (on, off) = (PowerState::On, PowerState::Off);
+    let user: Path = |world| {
+        world.power(1, PowerRequest::Off);
+        world.advance(Duration::from_secs(5));
+    };
+    let compute: Path = |world| {
+        let request = NodeRequest::Power {
+            request: PowerRequest::Off,
+            timeout_s: None,
+            caller: Caller::Compute,
+        };
+        world.request(1, request);
+        world.advance(Duration::from_secs(5));
+    };
+    let short_circuit: Path = |world| {
+        // The machine is off already; only the record has to follow (Ironic tells nobody, D15).
+        world.bmc = Ok(PowerReading::Off);
+        world.power(1, PowerRequest::Off);
+        world.advance(Duration::from_secs(5));
+        assert_eq!(world.acted, Vec::new());
+    };
+    let sync_record: Path = |world| {
+        world.knobs.force = false;
+        world.bmc = Ok(PowerReading::Off);
+        world.interval();
+    };
+    let recovery: Path = |world| {
+        world.bmc = dead();
+        for _ in 0..4 {
+            world.interval();
+        }
+        assert_eq!(world.record().fault, Some(Fault::Power));
+        assert_eq!(world.told(), None, "an unknown state is not told");
+        world.bmc = Ok(PowerReading::Off);
+        world.advance(Duration::from_secs(301));
+    };
+    let takeover: Path = |world| {
+        world.obeys = false;
+        world.power(1, PowerRequest::Off);
+        world.rebuild();
+        world.bmc = Ok(PowerReading::Off);
+        world.advance(Duration::from_secs(30));
+    };
+    let paths: [(&str, Path, PowerCause); 6] = [
+        ("user", user, PowerCause::User),
+        ("compute", compute, PowerCause::Compute),
+        ("short-circuit", short_circuit, PowerCause::User),
+        ("sync record", sync_record, PowerCause::Sync),
+        ("recovery", recovery, PowerCause::Recovery),
+        ("takeover", takeover, PowerCause::User),
+    ];
+    for (name, path, cause) in paths {
+        let mut world = World::new(|node| node.instance_uuid = Some(INSTANCE));
+        assert_eq!(world.record().power_state, Some(on));
+        path(&mut world);
+        assert_eq!(world.record().power_state, Some(off), "{name}");
+        assert_eq!(world.told(), Some((off, cause)), "{name}");
+        world.interval();
+        world.interval();
+        assert_eq!(world.told(), None, "{name} spoke twice");
+    }
+}
+
+#[test]
+fn forcing_back_what_compute_believes_is_no_news() {
+    let mut world = World::new(|node| node.instance_uuid = Some(INSTANCE));
+    world.bmc = Ok(PowerReading::Off);
+    world.interval();
+    world.advance(Duration::from_secs(30));
+    assert_eq!(world.acted, vec![PowerAction::On]);
+    assert_eq!(world.told(), None);
+}
+
+#[test]
+fn an_adopted_nodes_state_and_a_first_read_are_told() {
+    let request = |world: &mut World, verb| {
+        let arguments = crate::json::Json::EMPTY;
+        world.request(1, NodeRequest::Provision { verb, arguments });
+        world.advance(Duration::from_secs(5));
+    };
+    let mut world = World::new(|node| {
+        node.instance_uuid = Some(INSTANCE);
+        node.provision_state = ProvisionState::Enroll;
+        node.power_state = None;
+    });
+    request(&mut world, Verb::Manage);
+    assert_eq!(world.record().provision_state, ProvisionState::Manageable);
+    assert_eq!(world.told(), Some((PowerState::On, PowerCause::Verify)));
+    request(&mut world, Verb::Adopt);
+    assert_eq!(world.record().provision_state, ProvisionState::Active);
+    assert_eq!(world.told(), Some((PowerState::On, PowerCause::Adoption)));
 }

@@ -1,6 +1,6 @@
 //! Crates depend on each other, and on confined libraries, only as the layering says.
 //!
-//! `model <- config <- bmc, cluster, actors, api <- the binary and the chaos tests`; siblings meet through `model::port`.
+//! `model <- config <- bmc, compute, cluster, actors, api <- the binary and the chaos tests`; siblings meet through `model::port`.
 
 use super::Finding;
 use super::tree::Tree;
@@ -10,6 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("baton-model", &[]),
     ("baton-config", &["baton-model"]),
     ("baton-bmc", &["baton-model", "baton-config"]),
+    ("baton-compute", &["baton-model", "baton-config"]),
     ("baton-cluster", &["baton-model", "baton-config"]),
     ("baton-actors", &["baton-model", "baton-config"]),
     ("baton-api", &["baton-model", "baton-config"]),
@@ -22,6 +23,7 @@ const EVERY_LAYER: &[&str] = &[
     "baton-model",
     "baton-config",
     "baton-bmc",
+    "baton-compute",
     "baton-cluster",
     "baton-actors",
     "baton-api",

@@ -65,6 +65,7 @@ fn a_request_that_is_asked_again_is_answered_and_not_done_again() {
             request: NodeRequest::Power {
                 request: PowerRequest::Reboot,
                 timeout_s: None,
+                caller: Caller::Operator,
             },
         });
     };
