@@ -30,9 +30,9 @@ test *args:
     cargo nextest run "$@"
     cargo test --doc
 
-# The chaos tests, from one seed: `just chaos seed=7`.
-chaos seed="1":
-    BATON_CHAOS_SEED={{ trim_start_match(seed, "seed=") }} cargo nextest run -p baton-chaos-tests
+# Chaos from some seeds on: `just chaos seed=7`, `just chaos seed=7 runs=500`.
+chaos seed="1" runs="20":
+    cargo run -p baton-chaos-tests -- --seed {{ trim_start_match(seed, "seed=") }} --runs {{ trim_start_match(runs, "runs=") }}
 
 # Three conductors and sixty simulated machines on this machine; arguments go to `baton dev`.
 dev *args:

@@ -26,6 +26,7 @@ mod status;
 mod storage;
 mod stranger;
 mod upkeep;
+pub mod watch;
 mod window;
 
 pub use answers::CallHandler;

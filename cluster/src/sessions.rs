@@ -5,11 +5,14 @@
 
 use crate::answers::read_index;
 use crate::codec::peer::{NotDone, Request, Response};
+use crate::codec::raft::Blob;
+use crate::codec::state::encode_proposal;
 use crate::handle::{Cluster, Inner};
 use crate::raft::types::{Raft, RaftId};
-use baton_model::command::{Command, Session};
+use crate::watch;
+use baton_model::command::{Command, Proposal, ProposalId, Session};
 use baton_model::env::{Env, Mono};
-use baton_model::ids::Incarnation;
+use baton_model::ids::{ConductorId, Incarnation};
 use baton_model::port::BoxFuture;
 use baton_model::port::cluster::{ProposeError, RenewError, Sessions};
 use baton_model::session::{SessionPeriods, SessionTracker};
@@ -30,6 +33,7 @@ pub(crate) struct SessionBook {
     leader_lease: Duration,
     env: Env,
     view: StateView,
+    applied: watch::Receiver<u64>,
     office: Mutex<Option<Office>>,
     lives: AtomicU64,
 }
@@ -47,12 +51,14 @@ impl SessionBook {
         leader_lease: Duration,
         env: Env,
         view: StateView,
+        applied: watch::Receiver<u64>,
     ) -> Self {
         Self {
             periods,
             leader_lease,
             env,
             view,
+            applied,
             office: Mutex::new(None),
             lives: AtomicU64::new(0),
         }
@@ -65,8 +71,14 @@ impl SessionBook {
 
     /// Answers a renewal, as the leader.
     pub(crate) async fn renew(&self, raft: &Raft, session: Session) -> Response {
-        if let Err(not_done) = read_index(raft).await {
-            return Response::NotDone(not_done);
+        let index = match read_index(raft).await {
+            Ok(index) => index,
+            Err(not_done) => return Response::NotDone(not_done),
+        };
+        // A former leader may have declared the session over in an entry that is not applied here yet.
+        let mut applied = self.applied.clone();
+        if applied.wait_for(|applied| *applied >= index).await.is_err() {
+            return Response::NotDone(NotDone::NotLeader(None));
         }
         if !self.view.read().is_live(session) {
             return Response::SessionOver;
@@ -75,8 +87,12 @@ impl SessionBook {
         let now = self.env.clock.now();
         match &mut *self.office.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(office) if office.term == term => {
-                office.tracker.renew(session, now);
-                Response::Renewed
+                if office.tracker.renew(session, now) {
+                    Response::Renewed
+                } else {
+                    // The entry that says so is on its way.
+                    Response::SessionOver
+                }
             }
             // The watch has not seen yet that this member leads; the next try finds it in office.
             Some(_) | None => Response::NotDone(NotDone::NotLeader(None)),
@@ -163,9 +179,8 @@ pub(crate) async fn watch(inner: Weak<Inner>) {
                     conductor = %session.conductor, incarnation = %session.incarnation,
                     "a conductor did not renew its session and is declared down"
                 );
-                let cluster = Cluster::from_inner(strong.clone());
-                if let Err(error) = cluster.propose(Command::ConductorDown(session)).await {
-                    tracing::warn!(conductor = %session.conductor, %error, "could not declare it down yet");
+                if let Err(reason) = declare_down(&strong, term, session).await {
+                    tracing::warn!(conductor = %session.conductor, reason, "could not declare it down yet");
                 }
             }
             pause
@@ -181,6 +196,39 @@ pub(crate) async fn watch(inner: Weak<Inner>) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Writes into the log what the leader of `term` has found: here and nowhere else. A proposal that travels on to the next
+/// leader would end a session that this one has renewed meanwhile, on the word of one that could hear nobody.
+async fn declare_down(inner: &Inner, term: u64, session: Session) -> Result<(), String> {
+    let limit = inner.answers.sessions.periods.ttl;
+    let written = async {
+        let seat = inner.window.enter().await;
+        let proposal = Proposal {
+            id: ProposalId {
+                conductor: ConductorId(inner.local.id),
+                incarnation: inner.local.incarnation,
+                seq: seat.seq,
+            },
+            at: inner.env.clock.wall(),
+            command: Command::ConductorDown(session),
+        };
+        let frame = encode_proposal(&proposal).map_err(|error| error.to_string())?;
+        if term_of(&inner.raft) != term {
+            return Err("the term is over".to_owned());
+        }
+        match inner
+            .answers
+            .answer_self(Request::Propose(Blob::from(frame)))
+            .await
+        {
+            Response::Proposed { .. } => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    tokio::time::timeout(limit, written)
+        .await
+        .unwrap_or_else(|_| Err("there is no quorum".to_owned()))
 }
 
 impl Sessions for Cluster {

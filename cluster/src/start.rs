@@ -18,7 +18,6 @@ use crate::sessions::SessionBook;
 use crate::storage::{Newcomer, Opened, Vault};
 use baton_model::env::Env;
 use baton_model::port::cluster::ChangeSink;
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{InitializeError, RaftError};
 use openraft::{Config, SnapshotPolicy};
 use std::collections::BTreeMap;
@@ -227,7 +226,13 @@ pub(crate) async fn assemble(
     });
     // Transfers of an earlier life had other numbers.
     let peers = Peers::new(dialer.clone(), identity.incarnation.0 << 32);
-    let book = SessionBook::new(sessions, timing.election_max, env.clone(), view.clone());
+    let book = SessionBook::new(
+        sessions,
+        timing.election_max,
+        env.clone(),
+        view.clone(),
+        applied.clone(),
+    );
     let answers = Arc::new(Answers::new(
         (local, host_name.clone()),
         identity.founders.clone(),

@@ -8,7 +8,7 @@
 
 use crate::command::Session;
 use crate::env::Mono;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The periods of sessions; the same on every conductor.
@@ -50,6 +50,9 @@ impl SessionPeriods {
 pub struct SessionTracker {
     periods: SessionPeriods,
     renewed: BTreeMap<Session, Mono>,
+    /// Found to be over. The entry that says so may be on its way for long, if there is no quorum, and takes effect
+    /// whatever was renewed meanwhile; so nothing is renewed any more.
+    over: BTreeSet<Session>,
 }
 
 impl SessionTracker {
@@ -59,12 +62,18 @@ impl SessionTracker {
         Self {
             periods,
             renewed: BTreeMap::new(),
+            over: BTreeSet::new(),
         }
     }
 
-    /// Notes a renewal. The caller has proved its leadership since the renewal arrived.
-    pub fn renew(&mut self, session: Session, now: Mono) {
+    /// Notes a renewal. The caller has proved its leadership since the renewal arrived. False if it comes too late: the
+    /// session has been found to be over.
+    pub fn renew(&mut self, session: Session, now: Mono) -> bool {
+        if self.over.contains(&session) {
+            return false;
+        }
         self.renewed.insert(session, now);
+        true
     }
 
     /// For `span` until `now` the leader could not listen (it was paused or starved); that time counts against nobody.
@@ -88,13 +97,14 @@ impl SessionTracker {
             let renewed = self.renewed.get(&session).copied().unwrap_or(now);
             known.insert(session, renewed);
             let ends = renewed + self.periods.grace();
-            if ends <= now {
+            if ends <= now || self.over.contains(&session) {
                 over.push(session);
             } else {
                 next = Some(next.map_or(ends, |at: Mono| at.min(ends)));
             }
         }
         self.renewed = known;
+        self.over = over.iter().copied().collect();
         (over, next)
     }
 }
@@ -144,10 +154,27 @@ mod tests {
         leader.forgive(Duration::from_millis(5000), Mono(6500));
         assert_eq!(leader.expired([session(1)], Mono(7199)).0, Vec::new());
         assert_eq!(leader.expired([session(1)], Mono(7200)).0, vec![session(1)]);
+        let mut leader = SessionTracker::new(PERIODS);
         leader.renew(session(1), Mono(8000));
         leader.forgive(Duration::from_millis(5000), Mono(8100));
         assert_eq!(leader.expired([session(1)], Mono(9299)).0, Vec::new());
         assert_eq!(leader.expired([session(1)], Mono(9300)).0, vec![session(1)]);
+    }
+
+    #[test]
+    fn who_was_found_to_be_over_is_not_renewed_while_the_entry_is_on_its_way() {
+        let mut leader = SessionTracker::new(PERIODS);
+        assert!(leader.renew(session(1), Mono(1000)));
+        assert_eq!(leader.expired([session(1)], Mono(2200)).0, vec![session(1)]);
+        assert!(!leader.renew(session(1), Mono(2300)));
+        // The entry is proposed again until it is applied.
+        assert_eq!(leader.expired([session(1)], Mono(2400)).0, vec![session(1)]);
+        let reborn = Session {
+            incarnation: Incarnation(2),
+            ..session(1)
+        };
+        assert_eq!(leader.expired([reborn], Mono(2500)).0, Vec::new());
+        assert!(leader.renew(reborn, Mono(2600)));
     }
 
     #[test]

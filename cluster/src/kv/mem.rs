@@ -23,6 +23,9 @@ struct Content {
     attachment: u64,
     fail_sync: bool,
     full: bool,
+    /// Of so many syncs only one is real, though all report success; zero for an honest disk.
+    sync_only_every: u64,
+    syncs: u64,
     identity: Option<Identity>,
 }
 
@@ -81,6 +84,12 @@ impl MemDisk {
         self.content().full = full;
     }
 
+    /// Makes a liar of the disk: of `every` syncs only one is real, though all report success. Planted by the chaos tests,
+    /// to show that they would notice a member that acknowledges before it has synced.
+    pub fn sync_only_every(&self, every: u64) {
+        self.content().sync_only_every = every;
+    }
+
     /// How many writes wait for a sync.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -133,6 +142,10 @@ impl Engine for MemEngine {
         if durability == Durability::Synced {
             if std::mem::take(&mut content.fail_sync) {
                 return Err(io("sync", io::ErrorKind::Other));
+            }
+            content.syncs += 1;
+            if content.sync_only_every > 0 && content.syncs % content.sync_only_every != 0 {
+                return Ok(());
             }
             let buffered = std::mem::take(&mut content.buffered);
             for ops in &buffered {

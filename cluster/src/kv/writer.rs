@@ -6,10 +6,11 @@
 //! that is gone.
 
 use super::{Chunked, Durability, Engine, Gauge, KvError, Op, Tree, Visit};
+use crate::watch;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 /// Submissions that may wait. Raft has few in flight; a full queue makes the submitter wait, it loses nothing.
 const QUEUE_MAX: usize = 1024;

@@ -2,6 +2,7 @@
 
 pub mod log_store;
 pub mod network;
+pub mod runtime;
 pub mod snapshot;
 pub mod state_machine;
 pub mod types;

@@ -15,6 +15,7 @@ use crate::kv::{KvError, Op, Store, Tree};
 use crate::raft::log_store::unreadable;
 use crate::raft::snapshot::{Image, Snapshot};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::watch;
 use baton_model::apply::apply;
 use baton_model::command::{Proposal, Reply};
 use baton_model::ids::{LogIndex, Position};
@@ -27,7 +28,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
 
 const META_KEY: &[u8] = &[0x00];
 const RECORD_PREFIX: u8 = 0x01;

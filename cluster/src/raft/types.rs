@@ -4,12 +4,12 @@
 
 use crate::codec::raft::Blob;
 use baton_model::command::Reply;
-use openraft::TokioRuntime;
-use openraft_rt::deterministic_rng::DeterministicRng;
 use serde::{Deserialize, Serialize};
 
 /// A conductor's id as openraft sees it; `baton_model::ids::ConductorId` outside.
 pub type RaftId = u64;
+
+pub use super::runtime::Runtime;
 
 /// Where a member is found.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -19,9 +19,6 @@ pub struct Member {
     /// `host:port` on which it listens for its peers.
     pub address: String,
 }
-
-/// tokio, with every random draw of the consensus core taken from the seed that it was started with.
-pub type Runtime = DeterministicRng<TokioRuntime>;
 
 openraft::declare_raft_types!(
     /// baton's choice of openraft's types.

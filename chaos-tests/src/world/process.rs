@@ -1,0 +1,305 @@
+//! One conductor process: the production cluster member and actors, joined as the composition root joins them, on a
+//! runtime of their own with paused time.
+//!
+//! A runtime for each process is what makes `kill -9` and `SIGSTOP` real: dropping it ends every task at whatever
+//! await it stands, and not driving it stops every task between two polls while the clock of the others goes on.
+
+use super::clock;
+use super::gateway::{Forwardee, Gateway};
+use super::net::{Host, Net, address_of};
+use super::stream::SimTransport;
+use crate::farm::{Farm, FarmPort};
+use crate::oracle::{Oracle, Sink};
+use crate::plant::Plant;
+use crate::rng::Rng;
+use crate::settings;
+use crate::trace::Trace;
+use actix::{Actor, Addr};
+use baton_actors::conductor::{ChangeFeed, ConductorActor, Placement, Profile, Registry};
+use baton_actors::notifier::NotifierActor;
+use baton_actors::shared::{Lease, Shared};
+use baton_actors::sync_pool::SyncPoolActor;
+use baton_cluster::kv::mem::MemDisk;
+use baton_cluster::{
+    Cluster, ClusterError, Compaction, Founding, Listen, Member, Options, Storage, Timing,
+};
+use baton_model::ids::{ConductorId, Epoch, NodeId};
+use baton_model::outbox::OutboxSettings;
+use baton_model::pool::BlockPrefix;
+use baton_model::port::lease::{LeaseCheck, Leaving};
+use baton_model::state::StateView;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// How long a proposal or a read barrier is tried, as in the composition root.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names the simulated cluster.
+const CLUSTER: Uuid = Uuid::from_u128(0xBA70_0000_CAFE);
+
+/// What every process of a world shares.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The network.
+    pub net: Net,
+    /// The machines.
+    pub farm: Farm,
+    /// Who watches what is committed.
+    pub oracle: Oracle,
+    /// What happened.
+    pub trace: Trace,
+    /// The bug that was planted, if any.
+    pub plant: Plant,
+    /// All hosts of the cluster.
+    pub hosts: Vec<Host>,
+}
+
+/// A conductor that runs, as its users see it.
+#[derive(Clone)]
+pub struct Conductor {
+    /// Its cluster member.
+    pub cluster: Cluster,
+    /// The replicated state as it knows it.
+    pub state: StateView,
+    /// Takes requests for any node.
+    pub gateway: Arc<Gateway>,
+    /// Its right to act.
+    pub lease: Arc<Lease>,
+    /// Keeps the actor alive; its mailbox closes with the last address.
+    _actor: Addr<ConductorActor>,
+}
+
+type Started = Arc<Mutex<Option<Conductor>>>;
+
+/// A process, from its start to its end.
+pub struct Process {
+    runtime: Runtime,
+    local: Option<LocalSet>,
+    started: Started,
+    begin: Instant,
+    /// How much of its own time the process has lived through.
+    lived_ms: u64,
+}
+
+impl Process {
+    /// Starts conductor `host` for the `boot`-th time from its disk.
+    #[must_use]
+    pub fn start(around: &Surroundings, host: Host, boot: u64, disk: MemDisk, chance: Rng) -> Self {
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without I/O needs nothing of the system");
+        let local = LocalSet::new();
+        let started = Started::default();
+        let (around, outcome) = (around.clone(), started.clone());
+        local.spawn_local(async move {
+            let trace = around.trace.clone();
+            match assemble(around, host, boot, disk, chance).await {
+                Ok(conductor) => {
+                    trace.note(format_args!("conductor {host} has started"));
+                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(conductor);
+                }
+                Err(error) => {
+                    trace.note(format_args!("conductor {host} could not start: {error}"));
+                }
+            }
+        });
+        let begin = {
+            let _entered = runtime.enter();
+            Instant::now()
+        };
+        Self {
+            runtime,
+            local: Some(local),
+            started,
+            begin,
+            lived_ms: 0,
+        }
+    }
+
+    /// The conductor, once it has started.
+    #[must_use]
+    pub fn conductor(&self) -> Option<Conductor> {
+        self.started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Runs a task in the process.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        if let Some(local) = &self.local {
+            local.spawn_local(task);
+        }
+    }
+
+    /// Lets the process live for `span_ms` of its own time.
+    pub fn live(&mut self, span_ms: u64) {
+        self.lived_ms += span_ms;
+        let until = self.begin + Duration::from_millis(self.lived_ms);
+        if let Some(local) = &self.local {
+            let span = async { tokio::time::sleep_until(until).await };
+            self.runtime.block_on(local.run_until(span));
+        }
+    }
+
+    /// The process was stopped for `span_ms`: its clock has gone on, and it has noticed nothing.
+    pub fn skip(&mut self, span_ms: u64) {
+        self.lived_ms += span_ms;
+        if let Some(local) = &self.local {
+            let missed = async { tokio::time::advance(Duration::from_millis(span_ms)).await };
+            self.runtime.block_on(local.run_until(missed));
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Everything ends where it stands.
+    fn drop(&mut self) {
+        let _entered = self.runtime.enter();
+        drop(
+            self.started
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        drop(self.local.take());
+    }
+}
+
+/// The last check of the lease, which also tells the farm's ledger under which tenure a command leaves.
+struct Watched {
+    lease: Arc<Lease>,
+    port: Arc<FarmPort>,
+    plant: Plant,
+}
+
+impl LeaseCheck for Watched {
+    fn may_write(&self, node: NodeId, epoch: Epoch, leaving: Leaving<'_>) -> bool {
+        self.port.about_to_write(node, epoch);
+        self.plant == Plant::SkipLeaseCheck || self.lease.may_write(node, epoch, leaving)
+    }
+}
+
+async fn assemble(
+    around: Surroundings,
+    host: Host,
+    boot: u64,
+    disk: MemDisk,
+    mut chance: Rng,
+) -> Result<Conductor, ClusterError> {
+    let skew_ms = chance.below(5000);
+    let env = clock::env(around.trace.now(), skew_ms, chance.child("entropy"));
+    let feed = Arc::new(ChangeFeed::default());
+    let sink = Arc::new(Sink::new(host, around.oracle.clone(), feed.clone()));
+    let name = format!("conductor-{host}");
+    let cluster = Cluster::start(
+        options(&around, host, &name, disk),
+        env.clone(),
+        sink.clone(),
+    )
+    .await?;
+    let (me, state) = (cluster.conductor(), cluster.state());
+    sink.attach(state.clone());
+
+    let registry = Arc::new(Registry::new(state.clone()));
+    cluster.on_call(Arc::new(Forwardee(registry.clone())));
+    let port = Arc::new(FarmPort::new(around.farm.clone(), host, boot));
+    let lease = Arc::new(Lease::new(env.clone(), state.clone(), me));
+    let watched = Arc::new(Watched {
+        lease: lease.clone(),
+        port: port.clone(),
+        plant: around.plant,
+    });
+    let runtime = Handle::current();
+    let pool = SyncPoolActor::new(
+        settings::pool(),
+        env.clone(),
+        port,
+        watched,
+        runtime.clone(),
+    )
+    .open();
+    let shared = Arc::new(Shared::new(
+        env,
+        state.clone(),
+        Arc::new(cluster.clone()),
+        Arc::new(cluster.clone()),
+        lease.clone(),
+        name.as_str().into(),
+        pool.clone().recipient(),
+        pool.clone().recipient(),
+        pool.recipient(),
+        BlockPrefix::default(),
+        Arc::new(settings::knobs()),
+    ));
+    let actor = ConductorActor::new(
+        shared.clone(),
+        Profile {
+            host: name.as_str().into(),
+            group: "".into(),
+            rack: format!("rack-{host}").into(),
+            drivers: vec!["ipmi".into()],
+        },
+        settings::SESSIONS,
+        feed,
+        registry.clone(),
+        Placement::Here,
+    )
+    .start();
+    NotifierActor::new(shared, None, OutboxSettings::default(), runtime).start();
+    if around.plant == Plant::SkipLeaseCheck {
+        let lease = lease.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                lease.extend(baton_model::env::Mono(u64::MAX));
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+    Ok(Conductor {
+        gateway: Arc::new(Gateway::new(me, cluster.clone(), registry)),
+        cluster,
+        state,
+        lease,
+        _actor: actor,
+    })
+}
+
+fn options(around: &Surroundings, host: Host, name: &str, disk: MemDisk) -> Options {
+    let others = around.hosts.iter().filter(|other| **other != host);
+    let others = others
+        .map(|other| {
+            let member = Member {
+                host: format!("conductor-{other}"),
+                address: address_of(*other),
+            };
+            (ConductorId(*other), member)
+        })
+        .collect();
+    Options {
+        host_name: name.to_owned(),
+        storage: Storage::Memory(disk),
+        transport: Arc::new(SimTransport::new(around.net.clone(), host)),
+        listen: Listen::Address(address_of(host)),
+        advertise: Some(address_of(host)),
+        timing: Timing::default(),
+        compaction: Compaction {
+            snapshot_every: settings::SNAPSHOT_EVERY,
+            keep: settings::LOGS_KEPT,
+        },
+        sessions: settings::SESSIONS,
+        patience: PATIENCE,
+        founding: Some(Founding {
+            cluster: CLUSTER,
+            conductor: ConductorId(host),
+            others,
+        }),
+    }
+}
