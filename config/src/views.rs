@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::option::raw::Raw;
 use baton_model::hardware::{Enabled, Slot};
-use baton_model::node::core::{Knobs, WaitLimits};
+use baton_model::node::core::{Knobs, Limits, WaitLimits};
 use baton_model::outbox::OutboxSettings;
 use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::session::SessionPeriods;
@@ -64,6 +64,14 @@ impl Config {
                 service: conductor.service_callback_timeout,
             },
             fake_delay: self.fake.power_delay.shortest,
+            limits: Limits {
+                wait_step_seconds: u32::try_from(
+                    conductor.max_conductor_wait_step_seconds.as_secs(),
+                )
+                .unwrap_or(u32::MAX),
+                concurrent_deploy: conductor.max_concurrent_deploy,
+                concurrent_clean: conductor.max_concurrent_clean,
+            },
         }
     }
 

@@ -13,6 +13,7 @@ use crate::node::intent::Intent;
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::{NodeRecord, REQUESTS_REMEMBERED};
+use crate::node::steps::Flow;
 use crate::object::Kind;
 use crate::object::rules::check_release;
 use crate::outbox::EventStatus;
@@ -415,6 +416,27 @@ impl Entry<'_> {
             }
             NodeChange::SyncFailures(count) => record.sync_failures = count,
             NodeChange::InternalInfo(info) => record.driver_internal_info = info,
+            NodeChange::InstanceInfo(info) => record.instance_info = info,
+            NodeChange::Step { flow, step } => match flow {
+                Flow::Clean => record.clean_step = step,
+                Flow::Deploy => record.deploy_step = step,
+                Flow::Service => record.service_step = step,
+            },
+            NodeChange::CheckLimit { work, max } => {
+                let busy: u64 = work
+                    .states()
+                    .iter()
+                    .map(|state| self.state.count_in(*state))
+                    .sum();
+                if busy >= u64::from(max) {
+                    let text = format!(
+                        "Unable to process request at this time. The concurrent action limit for {} has been reached. \
+                         Please contact your administrator and try again later.",
+                        work.as_str()
+                    );
+                    return Err(Refusal::Rule(Refused::new(503, text)));
+                }
+            }
             NodeChange::Properties(properties) => record.properties = properties,
             NodeChange::ForgetInstance => {
                 record.instance_uuid = None;

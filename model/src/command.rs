@@ -12,6 +12,7 @@ use crate::node::intent::{BmcWrite, Intent};
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::{Fault, NodeRecord};
+use crate::node::steps::Flow;
 use crate::object::ObjectCommand;
 use crate::outbox::Told;
 use serde::{Deserialize, Serialize};
@@ -237,6 +238,58 @@ pub enum NodeChange {
     Fenced,
     /// These changes are what this API request asked for; asked again, it is answered from memory.
     Asked(RequestId),
+    /// The running step of a flow; empty: none.
+    Step {
+        /// Which of `clean_step`, `deploy_step` and `service_step`.
+        flow: Flow,
+        /// The step, as Ironic shows it.
+        step: Json,
+    },
+    /// Replace `instance_info`.
+    InstanceInfo(Json),
+    /// Refuse everything when this many nodes are at this kind of work already.
+    CheckLimit {
+        /// What is limited.
+        work: LimitedWork,
+        /// The most.
+        max: u32,
+    },
+}
+
+/// Work of which only so much may go on at once in the whole cluster (Ironic's `ConcurrentActionLimit`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum LimitedWork {
+    /// Deploying and rebuilding; counts nodes that deploy.
+    Provisioning,
+    /// Tearing down; counts nodes that are torn down or cleaned.
+    Unprovisioning,
+    /// Cleaning; counts the same.
+    Cleaning,
+}
+
+impl LimitedWork {
+    /// The word of the refusal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Unprovisioning => "unprovisioning",
+            Self::Cleaning => "cleaning",
+        }
+    }
+
+    /// The states whose nodes count.
+    #[must_use]
+    pub const fn states(self) -> &'static [ProvisionState] {
+        match self {
+            Self::Provisioning => &[ProvisionState::Deploying, ProvisionState::WaitCallBack],
+            Self::Unprovisioning | Self::Cleaning => &[
+                ProvisionState::Deleting,
+                ProvisionState::Cleaning,
+                ProvisionState::CleanWait,
+            ],
+        }
+    }
 }
 
 /// See [`Command::EventsDone`].

@@ -2,6 +2,8 @@
 
 use crate::command::{ProposalId, Reply, Session};
 use crate::ids::{ConductorId, Incarnation, NodeId, WallMs};
+use crate::node::power::{PowerCause, PowerState};
+use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
 use crate::object::{Kind, Object, Objects};
 pub use crate::outbox::OutboxEvent;
@@ -116,6 +118,7 @@ pub struct ClusterState {
     by_serial: BTreeMap<u64, NodeId>,
     // Derived from `outbox`: the instances whose event waits.
     untold: BTreeSet<Uuid>,
+    by_state: BTreeMap<ProvisionState, u64>,
 }
 
 impl ClusterState {
@@ -156,6 +159,12 @@ impl ClusterState {
     #[must_use]
     pub const fn objects(&self) -> &Objects {
         &self.objects
+    }
+
+    /// How many nodes are in a provision state.
+    #[must_use]
+    pub fn count_in(&self, state: ProvisionState) -> u64 {
+        self.by_state.get(&state).copied().unwrap_or(0)
     }
 
     /// All conductors.
@@ -303,6 +312,7 @@ impl ClusterState {
             self.by_instance.insert(instance, node.id);
         }
         self.by_serial.insert(node.serial, node.id);
+        *self.by_state.entry(node.provision_state).or_default() += 1;
         self.nodes.insert(node.id, node);
     }
 
@@ -315,6 +325,12 @@ impl ClusterState {
                 self.by_instance.remove(&instance);
             }
             self.by_serial.remove(&old.serial);
+            if let Some(count) = self.by_state.get_mut(&old.provision_state) {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_state.remove(&old.provision_state);
+                }
+            }
         }
     }
 

@@ -299,7 +299,7 @@ pub(crate) fn routes() -> Routes {
         .add(GET, "/nodes/{node}/states", "baremetal:node:get_states", None, Full, nodes::states::show)
         .add(PUT, "/nodes/{node}/states/power", "baremetal:node:set_power_state", None, Full, nodes::power::set)
         .add(PUT, "/nodes/{node}/states/provision", "baremetal:node:set_provision_state", None,
-            Partly("verbs that the node's owner cannot carry out yet are refused by it with 400"), nodes::provision::set)
+            Partly("steps that run inside the machine (the deploy agent's) are refused with 400"), nodes::provision::set)
         .add(PUT, "/nodes/{node}/states/raid", "baremetal:node:set_raid_state", gate(12, Below::NotAcceptable),
             Partly("stored for interfaces with RAID; applied by a later version"), nodes::states::set_raid)
         .add(GET, "/nodes/{node}/states/console", "baremetal:node:get_console", None,

@@ -90,13 +90,13 @@ section! {
     /// Longest silence of the ramdisk in `service wait`.
     service_callback_timeout: Interval = 1800, live;
     /// The longest that a reserved `wait` step may ask for.
-    max_conductor_wait_step_seconds: Seconds = 30, live, range(0, 1800), planned;
+    max_conductor_wait_step_seconds: Seconds = 30, live, range(0, 1800);
 
     // --- Limits and policy ---
     /// Nodes that may be deploying or in `wait call-back` at once.
-    max_concurrent_deploy: u32 = 250, live, min(1), planned;
+    max_concurrent_deploy: u32 = 250, live, min(1);
     /// Nodes that may be deleting, cleaning or in `clean wait` at once.
-    max_concurrent_clean: u32 = 50, live, min(1), planned;
+    max_concurrent_clean: u32 = 50, live, min(1);
     /// Count those limits in each conductor group and not in the whole cluster.
     max_concurrent_per_conductor_group: bool = false, live, planned;
     /// Whether provisioning goes on in maintenance: true pauses it, false aborts it at the next heartbeat.

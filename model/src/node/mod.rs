@@ -6,3 +6,4 @@ pub mod intent;
 pub mod power;
 pub mod provision;
 pub mod record;
+pub mod steps;

@@ -4,6 +4,7 @@ use super::states_location;
 use crate::app::{App, unexpected};
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::objects::{RUNBOOKS, crud};
 use crate::query::{Arguments, flag_of};
 use crate::reply::Reply;
 use axum::extract::State;
@@ -11,6 +12,7 @@ use baton_model::ids::NodeId;
 use baton_model::json::Json;
 use baton_model::node::provision::{ProvisionState, Verb};
 use baton_model::node::record::NodeRecord;
+use baton_model::object::Kind;
 use baton_model::port::node::{NodeAnswer, NodeRequest};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -52,9 +54,11 @@ pub(crate) async fn set(State(app): State<Arc<App>>, call: Call) -> Result<Reply
         }
     }
     check_arguments(&call, verb, &arguments)?;
+    let mut arguments = arguments.into_map();
+    expand(&app, &call, &node, verb, &mut arguments)?;
     let work = NodeRequest::Provision {
         verb,
-        arguments: Json::from_map(&arguments.into_map()),
+        arguments: Json::from_map(&arguments),
     };
     match app.request(&call, node.id, work).await? {
         NodeAnswer::Accepted | NodeAnswer::Done => {
@@ -62,6 +66,57 @@ pub(crate) async fn set(State(app): State<Arc<App>>, call: Call) -> Result<Reply
         }
         NodeAnswer::Live(_) => Err(unexpected("The owner gave an answer to another question.")),
     }
+}
+
+/// Puts the steps that runbooks and deploy templates stand for into the arguments.
+fn expand(
+    app: &App,
+    call: &Call,
+    node: &NodeRecord,
+    verb: Verb,
+    arguments: &mut Map<String, Value>,
+) -> Result<(), ApiError> {
+    if let Some(Value::String(ident)) = arguments.remove("runbook") {
+        let runbook = crud::find(app, call, &RUNBOOKS, &ident)?;
+        let body = runbook.body.to_map();
+        let traits = body.get("traits").and_then(Value::as_array);
+        let mut names = traits.into_iter().flatten().filter_map(Value::as_str);
+        let has = |name: &str| node.traits.iter().any(|known| **known == *name);
+        if !runbook.name.as_deref().is_some_and(has) && !names.any(has) {
+            return Err(ApiError::bad(format!(
+                "Runbook {ident} has not been approved for use on node {}: the node has neither the runbook's name nor one \
+                 of its traits among its own traits.",
+                node.id
+            )));
+        }
+        let steps = body.get("steps").and_then(Value::as_array);
+        let mut steps = steps.cloned().unwrap_or_default();
+        steps.sort_by_key(|step| step.get("order").and_then(Value::as_u64));
+        let key = if verb == Verb::Clean {
+            "clean_steps"
+        } else {
+            "service_steps"
+        };
+        arguments.insert(key.to_owned(), Value::Array(steps));
+    }
+    if matches!(verb, Verb::Deploy | Verb::Rebuild) {
+        let info = node.instance_info.to_map();
+        let traits = info.get("traits").and_then(Value::as_array);
+        let state = app.deps.state.read();
+        let steps: Vec<Value> = traits
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .filter_map(|name| state.objects().by_name(Kind::DeployTemplate, name))
+            .filter_map(|template| template.body.to_map().remove("steps"))
+            .filter_map(|steps| steps.as_array().cloned())
+            .flatten()
+            .collect();
+        if !steps.is_empty() {
+            arguments.insert("template_steps".to_owned(), Value::Array(steps));
+        }
+    }
+    Ok(())
 }
 
 /// The version that a verb came with. `deploy` and `undeploy` are newer words for older verbs.

@@ -53,10 +53,14 @@ impl NodeCore {
                 let known = self.record.power_state;
                 vec![self.power(context, known, PowerCause::Adoption), done]
             }
-            Goal::Inspect | Goal::Deploy => vec![done],
-            Goal::Clean => self.cleaned(context),
+            Goal::Inspect | Goal::Rescue | Goal::Unrescue => vec![done],
+            Goal::Steps(_) => Vec::new(),
+            Goal::Clean => {
+                self.clean(context, Vec::new(), out);
+                return;
+            }
             Goal::TearDown => {
-                let mut changes = vec![
+                let changes = vec![
                     self.power(context, state, PowerCause::Step),
                     NodeChange::ForgetInstance,
                     NodeChange::Provision {
@@ -64,39 +68,11 @@ impl NodeCore {
                         target: None,
                     },
                 ];
-                changes.extend(self.cleaned(context));
-                changes
+                self.clean(context, changes, out);
+                return;
             }
         };
         self.close(changes, out);
-    }
-
-    /// How automated cleaning ends. Cleaning a real machine takes the deploy agent; until it is there, baton says so
-    /// rather than calling a machine clean that nobody has cleaned.
-    fn cleaned(&self, context: Context<'_>) -> Vec<NodeChange> {
-        let wanted = self
-            .record
-            .automated_clean
-            .unwrap_or(context.knobs.automated_clean);
-        let is_fake = &*self.record.interfaces.deploy == "fake";
-        if !wanted || is_fake {
-            return vec![NodeChange::Provision {
-                verb: Verb::Done,
-                target: None,
-            }];
-        }
-        let text = format!(
-            "Automated cleaning of node {} needs the deploy agent, which this version of baton does not drive. Set \
-             automated_clean to false on the node or in [conductor], then manage and provide it again.",
-            self.record.id
-        );
-        vec![
-            NodeChange::LastError(Some(text.into())),
-            NodeChange::Provision {
-                verb: Verb::Fail,
-                target: None,
-            },
-        ]
     }
 
     pub(super) fn fail_read(&mut self, goal: Goal, error: &str, out: &mut Vec<Effect>) {
@@ -115,7 +91,9 @@ impl NodeCore {
             | Goal::Inspect
             | Goal::Clean
             | Goal::TearDown
-            | Goal::Deploy
+            | Goal::Steps(_)
+            | Goal::Rescue
+            | Goal::Unrescue
             | Goal::TakeOver => self.fail(error, out),
         }
     }
@@ -139,7 +117,9 @@ impl NodeCore {
             Goal::Inspect => format!("Failed to inspect node {node}: {error}"),
             Goal::Clean => format!("Failed to clean node {node}: {error}"),
             Goal::TearDown => format!("Failed to tear down: {error}"),
-            Goal::Deploy => format!("Failed to deploy: {error}"),
+            Goal::Steps(flow) => self.step_failure(flow, error),
+            Goal::Rescue => format!("Failed to rescue: {error}"),
+            Goal::Unrescue => format!("Failed to unrescue: {error}"),
             Goal::TakeOver => format!("Failed to take over: {error}"),
         };
         self.fail_with(text, out);
@@ -147,6 +127,7 @@ impl NodeCore {
 
     pub(super) fn fail_with(&mut self, text: String, out: &mut Vec<Effect>) {
         let text: Box<str> = text.into();
+        let reason = text.clone();
         out.push(Effect::Note(Note::PowerFailed {
             error: text.clone(),
         }));
@@ -155,6 +136,7 @@ impl NodeCore {
             changes.push(NodeChange::TargetPower(None));
         }
         if self.record.provision_state.is_working() {
+            changes.extend(self.steps_failed(&reason));
             changes.push(NodeChange::Provision {
                 verb: Verb::Fail,
                 target: None,

@@ -5,6 +5,7 @@ use crate::node::edit::Refused;
 use crate::node::power::PowerRequest;
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
+use crate::node::steps::{Flow, Progress};
 use std::time::Duration;
 
 /// What the work is to achieve.
@@ -26,12 +27,16 @@ pub(super) enum Goal {
     Adopt,
     /// `inspecting` to `manageable`.
     Inspect,
-    /// `cleaning` to `available`.
+    /// `cleaning` to `available`, without a list of steps so far.
     Clean,
     /// `deleting` to `available`.
     TearDown,
-    /// `deploying` to `active`.
-    Deploy,
+    /// To go through the steps of a flow.
+    Steps(Flow),
+    /// `rescuing` to `rescue`.
+    Rescue,
+    /// `unrescuing` to `active`.
+    Unrescue,
     /// To fence a former holder off first, and then to see.
     TakeOver,
 }
@@ -47,18 +52,13 @@ impl Goal {
             Verb::Inspect => Some(Self::Inspect),
             Verb::Provide => Some(Self::Clean),
             Verb::Delete => Some(Self::TearDown),
-            Verb::Deploy | Verb::Rebuild => Some(Self::Deploy),
-            Verb::Clean
-            | Verb::Abort
-            | Verb::Rescue
-            | Verb::Unrescue
-            | Verb::Service
-            | Verb::Unhold
-            | Verb::Done
-            | Verb::Fail
-            | Verb::Wait
-            | Verb::Resume
-            | Verb::Hold => None,
+            Verb::Deploy | Verb::Rebuild => Some(Self::Steps(Flow::Deploy)),
+            Verb::Clean => Some(Self::Steps(Flow::Clean)),
+            Verb::Service => Some(Self::Steps(Flow::Service)),
+            Verb::Unhold => Flow::of(node.provision_state).map(Self::Steps),
+            Verb::Rescue => Some(Self::Rescue),
+            Verb::Unrescue => Some(Self::Unrescue),
+            Verb::Abort | Verb::Done | Verb::Fail | Verb::Wait | Verb::Resume | Verb::Hold => None,
         }
     }
 
@@ -72,17 +72,21 @@ impl Goal {
             Err(Refused::new(400, text))
         };
         match verb {
-            Verb::Manage | Verb::Provide | Verb::Adopt | Verb::Delete => Ok(()),
+            Verb::Manage
+            | Verb::Provide
+            | Verb::Adopt
+            | Verb::Delete
+            | Verb::Clean
+            | Verb::Service
+            | Verb::Abort
+            | Verb::Unhold => Ok(()),
+            Verb::Rescue | Verb::Unrescue if &*node.interfaces.rescue == "fake" => Ok(()),
             Verb::Inspect if &*node.interfaces.inspect == "fake" => Ok(()),
             Verb::Deploy | Verb::Rebuild if &*node.interfaces.deploy == "fake" => Ok(()),
             Verb::Inspect => unsupported("inspect"),
             Verb::Deploy | Verb::Rebuild => unsupported("deploy"),
-            Verb::Clean => unsupported("clean"),
             Verb::Rescue => unsupported("rescue"),
             Verb::Unrescue => unsupported("unrescue"),
-            Verb::Service => unsupported("service"),
-            Verb::Abort => unsupported("abort"),
-            Verb::Unhold => unsupported("unhold"),
             Verb::Done | Verb::Fail | Verb::Wait | Verb::Resume | Verb::Hold => {
                 Err(illegal(node, verb))
             }
@@ -91,14 +95,21 @@ impl Goal {
 }
 
 /// The work of a verb once its move has been made.
-pub(super) const fn goal_in(state: ProvisionState, verb: Verb) -> Option<Goal> {
-    match (state, verb) {
-        (ProvisionState::Verifying, _) => Some(Goal::Verify),
-        (ProvisionState::Adopting, _) => Some(Goal::Adopt),
-        (ProvisionState::Inspecting, _) => Some(Goal::Inspect),
-        (ProvisionState::Cleaning, Verb::Provide) => Some(Goal::Clean),
-        (ProvisionState::Deleting, _) => Some(Goal::TearDown),
-        (ProvisionState::Deploying, _) => Some(Goal::Deploy),
-        _ => None,
+pub(super) fn goal_in(node: &NodeRecord, verb: Verb) -> Option<Goal> {
+    match node.provision_state {
+        ProvisionState::Verifying => Some(Goal::Verify),
+        ProvisionState::Adopting => Some(Goal::Adopt),
+        ProvisionState::Inspecting => Some(Goal::Inspect),
+        ProvisionState::Cleaning
+            if verb == Verb::Provide && !Progress::of(node, Flow::Clean).is_known() =>
+        {
+            Some(Goal::Clean)
+        }
+        ProvisionState::Deleting => Some(Goal::TearDown),
+        ProvisionState::Rescuing => Some(Goal::Rescue),
+        ProvisionState::Unrescuing => Some(Goal::Unrescue),
+        state => Flow::of(state)
+            .filter(|_| state.is_working())
+            .map(Goal::Steps),
     }
 }

@@ -40,6 +40,29 @@ pub struct Knobs {
     pub waits: WaitLimits,
     /// Delay of every call of the fake power interface (`[fake]power_delay`).
     pub fake_delay: Duration,
+    /// How much at once, and how long a `wait` step.
+    pub limits: Limits,
+}
+
+/// Limits of work; see `[conductor]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `max_conductor_wait_step_seconds`
+    pub wait_step_seconds: u32,
+    /// `max_concurrent_deploy`
+    pub concurrent_deploy: u32,
+    /// `max_concurrent_clean`
+    pub concurrent_clean: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wait_step_seconds: 30,
+            concurrent_deploy: 250,
+            concurrent_clean: 50,
+        }
+    }
 }
 
 /// The time limits of waiting states; `None` waits for ever. Holds wait for a user and have no limit.
@@ -85,6 +108,7 @@ impl Default for Knobs {
             node_history: true,
             waits: WaitLimits::default(),
             fake_delay: Duration::ZERO,
+            limits: Limits::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod plan;
 mod proposed;
 mod reading;
 mod request;
+mod steps;
 mod sync;
 mod takeover;
 mod waiting;
@@ -34,7 +35,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use fence::COMMAND_LIMIT;
-pub use interface::{Asker, Context, Effect, Input, Knobs, Note, ReadError, Urgency, WaitLimits};
+pub use interface::{
+    Asker, Context, Effect, Input, Knobs, Limits, Note, ReadError, Urgency, WaitLimits,
+};
 pub use plan::PowerDriver;
 pub use request::QUEUE_MAX;
 use request::Waiting;

@@ -159,7 +159,9 @@ impl NodeCore {
             | Goal::Adopt
             | Goal::Inspect
             | Goal::Clean
-            | Goal::Deploy
+            | Goal::Steps(_)
+            | Goal::Rescue
+            | Goal::Unrescue
             | Goal::TakeOver => self.succeed(context, seen, out),
         }
     }

@@ -2,9 +2,9 @@
 
 use super::goal::Goal;
 use super::plan::{self, PowerDriver, Step};
-use super::{Asker, Context, Effect, NodeCore, Phase, Then, Urgency};
+use super::{Asker, Context, Effect, Knobs, NodeCore, Phase, Then, Urgency};
 use crate::apply::illegal;
-use crate::command::NodeChange;
+use crate::command::{LimitedWork, NodeChange};
 use crate::env::Mono;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId};
 use crate::node::edit::Refused;
@@ -12,6 +12,7 @@ use crate::node::intent::{BmcWrite, Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
+use crate::node::steps;
 use crate::port::bmc::PowerAction;
 use crate::port::node::{Caller, NodeAnswer, NodeError, NodeRequest};
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl NodeCore {
                 } else if !context.is_owner {
                     let answer = Err(NodeError::NotOwner(None));
                     out.push(Effect::Answer { asker, answer });
-                } else if let Err(refused) = check(&self.record, &request) {
+                } else if let Err(refused) = check(&self.record, &request, context.knobs) {
                     out.push(Effect::Answer {
                         asker,
                         answer: Err(refused.into()),
@@ -140,7 +141,7 @@ impl NodeCore {
                 continue;
             }
             // The node may have changed while the request waited.
-            if let Err(refused) = check(&self.record, &waiting.request) {
+            if let Err(refused) = check(&self.record, &waiting.request, context.knobs) {
                 out.push(Effect::Answer {
                     asker: waiting.asker,
                     answer: Err(refused.into()),
@@ -174,7 +175,7 @@ impl NodeCore {
             self.queue.push_front(waiting);
             return;
         }
-        match check(&self.record, &waiting.request) {
+        match check(&self.record, &waiting.request, context.knobs) {
             Ok(()) => self.open(context, waiting, out),
             Err(refused) => out.push(Effect::Answer {
                 asker: waiting.asker,
@@ -267,8 +268,22 @@ impl NodeCore {
                 };
                 self.propose(None, changes, then, out);
             }
-            NodeRequest::Provision { verb, .. } => {
+            NodeRequest::Provision {
+                verb: Verb::Abort, ..
+            } => match steps::abort(&self.record) {
+                Ok(mut changes) => {
+                    changes.insert(0, NodeChange::Asked(id));
+                    let then = Then::Answer { asker };
+                    self.propose(Some(self.record.revision), changes, then, out);
+                }
+                Err(refused) => out.push(Effect::Answer {
+                    asker,
+                    answer: Err(refused.into()),
+                }),
+            },
+            NodeRequest::Provision { verb, arguments } => {
                 let mut changes = vec![NodeChange::Asked(id.clone())];
+                changes.extend(self.limit_of(verb, knobs));
                 let then = if Goal::of(&self.record, verb).is_some() {
                     let kind = IntentKind::Provision { verb };
                     changes.push(self.intent(context, kind, PROVISION_LIMIT, Some(id), None));
@@ -280,7 +295,17 @@ impl NodeCore {
                 } else {
                     Then::Answer { asker }
                 };
-                changes.push(NodeChange::Provision { verb, target: None });
+                changes.extend(steps::wanted(&self.record, verb, &arguments.to_map()));
+                // Manual cleaning ends where it began.
+                let target = (verb == Verb::Clean).then_some(ProvisionState::Manageable);
+                changes.push(NodeChange::Provision { verb, target });
+                if verb == Verb::Unhold {
+                    // Nothing outside has to report before the steps go on.
+                    changes.push(NodeChange::Provision {
+                        verb: Verb::Resume,
+                        target: None,
+                    });
+                }
                 self.propose(Some(self.record.revision), changes, then, out);
             }
             NodeRequest::Inspect | NodeRequest::SyncNow => {
@@ -290,6 +315,32 @@ impl NodeCore {
                 });
             }
         }
+    }
+
+    /// The limit that a verb is under. It is checked where it holds: in the entry that starts the work.
+    fn limit_of(&self, verb: Verb, knobs: &Knobs) -> Option<NodeChange> {
+        let (work, max) = match verb {
+            Verb::Deploy | Verb::Rebuild => {
+                (LimitedWork::Provisioning, knobs.limits.concurrent_deploy)
+            }
+            Verb::Delete => (LimitedWork::Unprovisioning, knobs.limits.concurrent_clean),
+            Verb::Clean => (LimitedWork::Cleaning, knobs.limits.concurrent_clean),
+            Verb::Manage
+            | Verb::Provide
+            | Verb::Inspect
+            | Verb::Abort
+            | Verb::Adopt
+            | Verb::Rescue
+            | Verb::Unrescue
+            | Verb::Service
+            | Verb::Unhold
+            | Verb::Done
+            | Verb::Fail
+            | Verb::Wait
+            | Verb::Resume
+            | Verb::Hold => return None,
+        };
+        Some(NodeChange::CheckLimit { work, max })
     }
 
     pub(super) fn intent(
@@ -316,10 +367,14 @@ impl NodeCore {
 }
 
 /// The rules that need no lock, checked when a request arrives and again when its turn comes.
-fn check(node: &NodeRecord, request: &NodeRequest) -> Result<(), Refused> {
+fn check(node: &NodeRecord, request: &NodeRequest, knobs: &Knobs) -> Result<(), Refused> {
     match request {
         NodeRequest::Power { request, .. } => check_power(node, *request),
-        NodeRequest::Provision { verb, .. } => check_provision(node, *verb),
+        NodeRequest::Provision { verb, arguments } => {
+            check_provision(node, *verb)?;
+            let seconds = knobs.limits.wait_step_seconds;
+            steps::check(node, *verb, &arguments.to_map(), seconds)
+        }
         NodeRequest::InjectNmi => match PowerDriver::of(node) {
             PowerDriver::Ipmi | PowerDriver::Redfish => Ok(()),
             PowerDriver::Fake | PowerDriver::None => Err(Refused::new(

@@ -12,6 +12,7 @@ use crate::node::intent::{BmcWrite, IntentKind};
 use crate::node::power::PowerCause;
 use crate::node::provision::Takeover;
 use crate::node::record::NodeRecord;
+use crate::node::steps::{Flow, Resume, after_takeover};
 use crate::port::bmc::PowerAction;
 
 /// Whether another conductor could carry on with the node's open work and lose nothing. While a conductor drains, such
@@ -93,9 +94,18 @@ impl NodeCore {
                 Takeover::Resume => self.start_work(context, PowerCause::Step, out),
                 Takeover::Keep | Takeover::KeepWaiting => self.close(Vec::new(), out),
                 Takeover::Fail => {
+                    let state = self.record.provision_state;
+                    let why = match Flow::of(state).map(|flow| after_takeover(&self.record, flow)) {
+                        Some(Resume::GoOn) => {
+                            self.start_work(context, PowerCause::Step, out);
+                            return;
+                        }
+                        Some(Resume::Fail(why)) => format!(": {why}"),
+                        None => String::new(),
+                    };
                     let text = format!(
-                        "The {} state can't be resumed by conductor {}. Moving to fail state.",
-                        self.record.provision_state, context.host
+                        "The {state} state can't be resumed by conductor {}{why}. Moving to fail state.",
+                        context.host
                     );
                     self.fail_with(text, out);
                 }

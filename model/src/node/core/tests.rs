@@ -2,6 +2,7 @@
 
 mod fencing;
 mod handover;
+mod steps;
 
 use super::*;
 use crate::apply::apply;

@@ -65,13 +65,15 @@ impl NodeCore {
         else {
             return false;
         };
-        let changes = vec![
+        let text = text + &self.waits_on();
+        let mut changes = self.steps_failed(&text);
+        changes.extend([
             NodeChange::LastError(Some(text.into())),
             NodeChange::Provision {
                 verb: Verb::Fail,
                 target: None,
             },
-        ];
+        ]);
         self.propose(Some(self.record.revision), changes, Then::Rest, out);
         true
     }

@@ -44,6 +44,8 @@ pub(super) enum Doing {
         until: Mono,
         next: Poll,
     },
+    /// A step of a flow is being written down; again at this time.
+    Step(Mono),
     /// Letting time pass.
     Settling(Mono),
     /// The outcome could not be stored; again at this time.
@@ -93,7 +95,7 @@ impl Work {
     /// What had to be stored could not be; it is tried again at this time.
     pub(super) fn try_again_at(&mut self, later: Mono) {
         match &mut self.doing {
-            Doing::ActAt { at, .. } => *at = later,
+            Doing::ActAt { at, .. } | Doing::Step(at) => *at = later,
             // A note that is lost costs a later takeover some certainty, and nothing else.
             Doing::Accepted => self.doing = Doing::Settling(later),
             Doing::Fencing(_)
@@ -134,6 +136,7 @@ impl Work {
             | Doing::ReadAt(_)
             | Doing::ActAt { .. }
             | Doing::Accepted
+            | Doing::Step(_)
             | Doing::Polling { .. }
             | Doing::Settling(_)
             | Doing::Closing { .. } => false,
@@ -160,6 +163,7 @@ impl Work {
             } => "the machine to be on",
             Doing::Polling { .. } => "the machine to be off",
             Doing::Settling(_) => "the machine to settle",
+            Doing::Step(_) => "a majority of the conductors to store the next step",
             Doing::Closing { .. } => "a majority of the conductors to store the outcome",
         }
     }
@@ -175,6 +179,7 @@ impl Work {
             }
             Doing::ReadAt(at)
             | Doing::ActAt { at, .. }
+            | Doing::Step(at)
             | Doing::Settling(at)
             | Doing::Closing { at, .. } => *at,
             Doing::Polling {
@@ -210,7 +215,7 @@ impl NodeCore {
                 timeout: timeout_s.map(|s| Duration::from_secs(u64::from(s))),
             },
             IntentKind::InjectNmi => Goal::Nmi,
-            IntentKind::Provision { verb } => match goal_in(self.record.provision_state, *verb) {
+            IntentKind::Provision { verb } => match goal_in(&self.record, *verb) {
                 Some(goal) => goal,
                 None => {
                     self.close(Vec::new(), out);
@@ -262,13 +267,15 @@ impl NodeCore {
                 self.push_steps([Step::Act(PowerAction::Nmi)]);
                 self.advance(context, out);
             }
+            Goal::Steps(flow) => self.run_steps(context, flow, out),
             Goal::InterruptedReboot { .. }
             | Goal::Verify
             | Goal::Adopt
             | Goal::Inspect
             | Goal::Clean
             | Goal::TearDown
-            | Goal::Deploy
+            | Goal::Rescue
+            | Goal::Unrescue
             | Goal::TakeOver => self.succeed(context, self.record.power_state, out),
         }
     }
@@ -331,6 +338,10 @@ impl NodeCore {
             Some(Step::Settle(span)) if span.is_zero() => self.advance(context, out),
             Some(Step::Settle(span)) => work.doing = Doing::Settling(now + span),
             None => {
+                if let Goal::Steps(flow) = work.goal {
+                    self.step_over(context, flow, out);
+                    return;
+                }
                 let state = match work.goal {
                     Goal::Power { request, .. } => Some(request.target()),
                     Goal::InterruptedReboot { .. } => Some(PowerState::On),
@@ -340,7 +351,9 @@ impl NodeCore {
                     | Goal::Adopt
                     | Goal::Inspect
                     | Goal::Clean
-                    | Goal::Deploy
+                    | Goal::Steps(_)
+                    | Goal::Rescue
+                    | Goal::Unrescue
                     | Goal::TakeOver => self.record.power_state,
                 };
                 self.succeed(context, state, out);
@@ -378,9 +391,11 @@ impl NodeCore {
             Doing::ActAt { at, .. } if *at <= now => self.send_action(context, out),
             Doing::Fencing(_) => self.fence(context, out),
             Doing::Settling(at) if *at <= now => self.advance(context, out),
+            Doing::Step(at) if *at <= now => self.note_again(context, out),
             Doing::Polling { .. }
             | Doing::ReadAt(_)
             | Doing::ActAt { .. }
+            | Doing::Step(_)
             | Doing::Settling(_)
             | Doing::Reading(_)
             | Doing::Warming { .. }

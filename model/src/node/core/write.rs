@@ -197,6 +197,7 @@ impl NodeCore {
         match work.doing {
             Doing::ActAt { .. } => self.send_action(context, out),
             Doing::Accepted => self.advance(context, out),
+            Doing::Step(_) => self.step_noted(context, out),
             Doing::Fencing(_)
             | Doing::Reading(_)
             | Doing::ReadAt(_)
