@@ -165,8 +165,8 @@ impl Process {
                 proposer: Arc::new(cluster.clone()),
                 nodes: nodes.clone(),
                 env: env.clone(),
-                changes,
                 notifier: told.clone(),
+                changes: changes.clone(),
             },
             ApiOptions::from(config),
         );
@@ -185,6 +185,7 @@ impl Process {
             }),
             token: config.admin.token.clone(),
             notifier: told,
+            changes,
             env,
             registry: Arc::new(Mutex::new(metrics)),
         });

@@ -14,7 +14,9 @@ mod nodes;
 mod pins;
 mod rebalance;
 mod staleness;
+mod watch;
 
+use crate::changes::Changes;
 use crate::request_id;
 use axum::Router;
 use axum::body::Body;
@@ -36,6 +38,7 @@ use http_body_util::{BodyExt, Limited};
 use prometheus_client::registry::Registry;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 /// Largest body of an admin request; a lock break carries an id and a reason.
@@ -61,6 +64,8 @@ pub struct AdminDeps {
     pub token: Option<Secret<String>>,
     /// Tells the compute service.
     pub notifier: Arc<dyn Notifier>,
+    /// Rings when the state changes.
+    pub changes: Arc<Changes>,
     /// Time and chance.
     pub env: Env,
     /// All metrics of the process.
@@ -71,6 +76,7 @@ pub struct AdminDeps {
 struct Admin {
     deps: AdminDeps,
     staleness: staleness::Cache,
+    watchers: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -95,6 +101,7 @@ impl AdminApi {
         let admin = Arc::new(Admin {
             deps,
             staleness: staleness::Cache::default(),
+            watchers: Arc::new(Semaphore::new(watch::WATCHERS_MAX)),
         });
         let router = Router::new()
             .route("/", get(page))
@@ -129,6 +136,7 @@ impl AdminApi {
             .route("/admin/v1/compute/dead", get(compute::dead))
             .route("/admin/v1/compute/dead/resend", post(compute::resend))
             .route("/admin/v1/compute/dead/drop", post(compute::forget))
+            .route("/admin/v1/watch", get(watch::watch))
             .fallback(async || AdminError::new(StatusCode::NOT_FOUND, "There is no such page."))
             .method_not_allowed_fallback(async || {
                 AdminError::new(

@@ -9,7 +9,7 @@ use crate::query::{Arguments, Query, parse_json};
 use crate::version::{Below, Gate, Version};
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use baton_model::ids::RequestId;
 use bytes::Bytes;
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub(crate) struct Arrival {
 
 /// One routed, allowed request.
 pub(crate) struct Call {
+    /// The method.
+    pub(crate) method: Method,
     /// The negotiated version.
     pub(crate) version: Version,
     /// Scheme and authority of every link, without a trailing slash.
@@ -104,6 +106,7 @@ impl FromRequestParts<Arc<App>> for Call {
             Vec::new()
         };
         Ok(Self {
+            method: parts.method.clone(),
             version: arrival.version,
             base: arrival.base,
             reads: arrival.reads,

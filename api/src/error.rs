@@ -188,6 +188,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = Reply::json(self.body()).into_response();
         *response.status_mut() = self.status;
+        response.headers_mut().remove(header::ETAG);
         if let Some(seconds) = self.retry_after_s {
             response
                 .headers_mut()

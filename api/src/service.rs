@@ -7,6 +7,7 @@ use crate::error::ApiError;
 use crate::identity::AuthStrategy;
 use crate::metrics::Metrics;
 use crate::options::ApiOptions;
+use crate::reply::is_known;
 use crate::version::{HEADER, HEADER_MAX, HEADER_MIN, MAX, MIN, Version};
 use crate::{request_id, v1};
 use axum::Router;
@@ -84,6 +85,11 @@ impl PublicApi {
         let method = parts.method.clone();
         let path = parts.uri.path().to_owned();
         let negotiated = Version::negotiate(&parts.headers);
+        let if_none_match = parts
+            .headers
+            .get(header::IF_NONE_MATCH)
+            .filter(|_| method == Method::GET)
+            .cloned();
         let version = negotiated.as_ref().ok().copied();
         let answer = match negotiated {
             Ok(version) => self.0.answer(parts, body, version, &id).await,
@@ -96,6 +102,13 @@ impl PublicApi {
                 .and_then(|_| Err(error.into())),
         };
         let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+        if is_known(if_none_match.as_ref(), &response) {
+            let tag = response.headers_mut().remove(header::ETAG);
+            response = StatusCode::NOT_MODIFIED.into_response();
+            if let Some(tag) = tag {
+                response.headers_mut().insert(header::ETAG, tag);
+            }
+        }
         let ours = is_versioned(&path) || response.extensions().get::<NotRouted>().is_none();
         let headers = response.headers_mut();
         if ours {

@@ -2,7 +2,6 @@
 
 use crate::command::{ProposalId, Reply, Session};
 use crate::ids::{ConductorId, Incarnation, NodeId, WallMs};
-use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
 use crate::object::{Kind, Object, Objects};

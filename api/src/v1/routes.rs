@@ -303,8 +303,9 @@ pub(crate) fn routes() -> Routes {
         .add(PUT, "/nodes/{node}/states/raid", "baremetal:node:set_raid_state", gate(12, Below::NotAcceptable),
             Partly("stored for interfaces with RAID; applied by a later version"), nodes::states::set_raid)
         .add(GET, "/nodes/{node}/states/console", "baremetal:node:get_console", None,
-            Partly("always without a console"), nodes::states::console)
-        .add(PUT, "/nodes/{node}/states/console", "baremetal:node:set_console_state", None, Refused, nodes::states::set_console)
+            Partly("fake only; others have no console yet"), nodes::states::console)
+        .add(PUT, "/nodes/{node}/states/console", "baremetal:node:set_console_state", None,
+            Partly("fake only; others have no console yet"), nodes::states::set_console)
         .add(PUT, "/nodes/{node}/states/boot_mode", "baremetal:node:set_boot_mode", hidden(76), Refused, nodes::states::set_boot_mode)
         .add(PUT, "/nodes/{node}/states/secure_boot", "baremetal:node:set_secure_boot", hidden(76), Refused, nodes::states::set_secure_boot)
         .add(GET, "/nodes/{node}/management/boot_device", "baremetal:node:get_boot_device", None,
@@ -312,9 +313,9 @@ pub(crate) fn routes() -> Routes {
         .add(PUT, "/nodes/{node}/management/boot_device", "baremetal:node:set_boot_device", None,
             Partly("fake only: accepts pxe"), nodes::management::set_boot_device)
         .add(GET, "/nodes/{node}/management/boot_device/supported", "baremetal:node:get_boot_device", None, Full, nodes::management::supported)
-        .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", gate(63, Below::Missing), Empty, nodes::management::indicators)
-        .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", gate(63, Below::Missing), Empty, nodes::management::indicator)
-        .add(PUT, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:set_indicator_state", gate(63, Below::Missing), Refused, nodes::management::indicator)
+        .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", None, Full, nodes::management::indicators)
+        .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", None, Full, nodes::management::indicator)
+        .add(PUT, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:set_indicator_state", None, Refused, nodes::management::set_indicator)
         .add(PUT, "/nodes/{node}/management/inject_nmi", "baremetal:node:inject_nmi", hidden(29), Full, nodes::management::inject_nmi)
         .add(GET, "/nodes/{node}/traits", "baremetal:node:traits:list", gate(37, Below::NotAcceptable), Full, nodes::traits::list)
         .add(PUT, "/nodes/{node}/traits", "baremetal:node:traits:set", gate(37, Below::Refused), Full, nodes::traits::replace)
@@ -331,16 +332,26 @@ pub(crate) fn routes() -> Routes {
         .add(GET, "/nodes/{node}/firmware", "baremetal:node:firmware:get", hidden(86), Empty, nodes::extras::firmware)
         .add(GET, "/nodes/{node}/children", "baremetal:node:get", hidden(83), Full, nodes::extras::children)
         .add(GET, "/nodes/{node}/vmedia", "baremetal:node:vmedia:get", hidden(93), Refused, nodes::extras::vmedia)
-        .add(POST, "/nodes/{node}/vmedia", "baremetal:node:vmedia:attach", hidden(89), Refused, nodes::extras::vmedia)
-        .add(DELETE, "/nodes/{node}/vmedia", "baremetal:node:vmedia:detach", hidden(89), Refused, nodes::extras::vmedia)
-        .add(GET, "/nodes/{node}/vendor_passthru/methods", "baremetal:node:vendor_passthru", None, Empty, nodes::extras::vendor_methods)
-        .add(GET, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
-        .add(POST, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
-        .add(PUT, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
-        .add(PATCH, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
-        .add(DELETE, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
-        .add(POST, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
-        .add(PUT, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Refused, nodes::extras::vendor)
+        .add(POST, "/nodes/{node}/vmedia", "baremetal:node:vmedia:attach", hidden(89),
+            Partly("fake only, accepted and forgotten"), nodes::extras::insert_vmedia)
+        .add(DELETE, "/nodes/{node}/vmedia", "baremetal:node:vmedia:detach", hidden(89),
+            Partly("fake only, accepted and forgotten"), nodes::extras::eject_vmedia)
+        .add(GET, "/nodes/{node}/vendor_passthru/methods", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor_methods)
+        .add(GET, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor)
+        .add(POST, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor)
+        .add(PUT, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor)
+        .add(PATCH, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor)
+        .add(DELETE, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor)
+        .add(POST, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor)
+        .add(PUT, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None,
+            Partly("fake only; others have no method yet"), nodes::extras::vendor)
         .add(GET, "/nodes/{node}/volume", "baremetal:volume:list", hidden(32), Full, nodes::extras::volume)
         // --- Drivers and conductors ---
         .add(GET, "/drivers", "baremetal:driver:get", None, Full, drivers::list)

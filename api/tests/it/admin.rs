@@ -188,6 +188,7 @@ fn admin_with(world: &World, asked: &Arc<Asked>, token: Option<Secret<String>>) 
         departure: asked.clone(),
         token,
         notifier,
+        changes: Arc::clone(&world.cluster.changes),
         env: env(),
         registry,
     })
@@ -386,4 +387,37 @@ async fn a_pin_moves_one_node_and_holds_while_its_conductor_is_up() {
     let (status, _) = ask(&api, Method::DELETE, "/admin/v1/nodes/one/pin", None).await;
     assert_eq!(status, 200);
     assert_eq!(get(&api, "/admin/v1/pins").await["total"], 0);
+}
+
+#[tokio::test]
+async fn watchers_are_told_what_each_change_made_of_a_node() {
+    let world = World::new();
+    let api = admin(&world);
+    let request = Request::builder()
+        .uri("/admin/v1/watch")
+        .body(Full::new(Bytes::new()))
+        .expect("a request");
+    let response = api.handle(request).await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut body = response.into_body();
+    let mut next = async || {
+        let frame = body.frame().await.expect("not over").expect("no error");
+        String::from_utf8(frame.into_data().expect("data").to_vec()).expect("UTF-8")
+    };
+    assert!(next().await.starts_with("retry:"));
+    let id = world.enroll("one").await;
+    let told = next().await;
+    assert!(told.starts_with("event: node\ndata: {"), "{told}");
+    assert!(told.contains(&id.to_string()) && told.contains("\"provision_state\":\"enroll\""));
+    world
+        .put(
+            "/v1/nodes/one/states/provision",
+            json!({"target": "manage"}),
+        )
+        .await
+        .expect(202);
+    assert!(next().await.contains("manageable"));
+    next().await;
+    world.delete("/v1/nodes/one").await.expect(204);
+    assert!(next().await.starts_with("event: gone"));
 }

@@ -3,6 +3,7 @@
 use crate::world::World;
 use axum::http::Method;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 const VERSION: (&str, &str) = ("x-openstack-ironic-api-version", "1.115");
 
@@ -159,6 +160,161 @@ proptest! {
                 .raw(method, &path, &[("x-openstack-ironic-api-version", &version)], body.unwrap_or_default())
                 .await;
             assert!(answer.status.as_u16() < 500, "{path}: {answer:?}");
+        });
+    }
+}
+
+/// Every routed method and path pattern, as documented.
+fn rows() -> Vec<(Method, String)> {
+    baton_api::compatibility()
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [_, method, path, ..] = cells.as_slice() else {
+                return None;
+            };
+            let path = path.strip_prefix('`')?.strip_suffix('`')?;
+            Some((Method::from_bytes(method.as_bytes()).ok()?, path.to_owned()))
+        })
+        .collect()
+}
+
+/// Values of every type, with some that mean something somewhere.
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        prop::sample::select(vec![
+            "one",
+            "52:54:00:00:00:01",
+            "CUSTOM_A",
+            "power on",
+            "manage",
+            "clean",
+            "abort",
+            "gold",
+            "fake",
+            "fake-hardware",
+            "11111111-2222-3333-4444-555555555555",
+        ])
+        .prop_map(Value::from),
+        Just(
+            json!([{"interface": "bios", "step": "factory_reset", "args": {}, "priority": 1, "order": 1}])
+        ),
+        Just(json!([{"interface": "bios", "step": "factory_reset", "args": {}, "priority": 1}])),
+        Just(json!([{"step": "hold"}])),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec((key(), inner), 0..3)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "uuid",
+        "name",
+        "driver",
+        "extra",
+        "address",
+        "node_uuid",
+        "node_ident",
+        "node",
+        "description",
+        "type",
+        "connector_id",
+        "volume_type",
+        "volume_id",
+        "boot_index",
+        "resource_class",
+        "traits",
+        "candidate_nodes",
+        "steps",
+        "priority",
+        "actions",
+        "conditions",
+        "owner",
+        "target",
+        "clean_steps",
+        "service_steps",
+        "deploy_steps",
+        "runbook",
+        "timeout",
+        "reason",
+        "enabled",
+        "boot_device",
+        "persistent",
+        "id",
+        "portgroup_uuid",
+        "local_link_connection",
+        "pxe_enabled",
+        "chassis_uuid",
+        "properties",
+        "public",
+        "sensitive",
+        "events",
+        "bar",
+        "device_type",
+        "image_url",
+        "logical_disks",
+        "state",
+        "maintenance",
+        "instance_uuid",
+        "driver_info",
+        "conductor_group",
+        "zz",
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn body() -> impl Strategy<Value = String> {
+    let object = prop::collection::vec((key(), value()), 0..5)
+        .prop_map(|pairs| Value::Object(pairs.into_iter().collect()));
+    let patch = prop::collection::vec(
+        (prop::sample::select(vec!["add", "replace", "remove"]), key(), value()),
+        0..3,
+    )
+    .prop_map(|operations| {
+        let operation = |(op, key, value): (&str, String, Value)| json!({"op": op, "path": format!("/{key}"), "value": value});
+        Value::from(operations.into_iter().map(operation).collect::<Vec<_>>())
+    });
+    prop_oneof![object, patch, value()].prop_map(|value| value.to_string())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #[test]
+    fn no_sequence_of_requests_makes_the_server_fail(
+        requests in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), body(), prop::sample::select(vec!["1.1", "1.60", "1.115"])),
+            1..16,
+        ),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let rows = rows();
+        runtime.block_on(async {
+            let world = World::with(|options| options.node_lock_wait = std::time::Duration::ZERO);
+            world.enroll("one").await;
+            for (row, ident, body, version) in requests {
+                let (method, pattern) = row.get(&rows);
+                let idents = ["one", "CUSTOM_A", "11111111-2222-3333-4444-555555555555", "led@system", "%20"];
+                let path: Vec<&str> = pattern
+                    .split('/')
+                    .map(|part| if part.starts_with('{') { *ident.get(&idents) } else { part })
+                    .collect();
+                let path = path.join("/");
+                let version = ("x-openstack-ironic-api-version", version);
+                let answer = world.raw(method.clone(), &path, &[version], body.clone()).await;
+                assert!(answer.status.as_u16() < 500, "{method} {path} {body}: {answer:?}");
+                if !answer.status.is_success() && answer.status.as_u16() != 304 {
+                    assert!(!answer.fault().is_empty(), "{method} {path} {body}: no text");
+                }
+            }
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Create, show, delete, maintenance, validate, traits.
 
 use crate::world::World;
+use axum::http::Method;
 use baton_model::node::power::PowerState;
 use serde_json::{Value, json};
 
@@ -401,4 +402,29 @@ async fn reads_wait_for_a_barrier_and_say_when_there_is_none() {
             .await
             .expect(503);
     }
+}
+
+#[tokio::test]
+async fn what_a_client_has_already_is_not_sent_again() {
+    let world = World::new();
+    world.enroll("one").await;
+    let version = ("x-openstack-ironic-api-version", "1.115");
+    let first = world.get("/v1/nodes/one").await.expect(200);
+    let tag = first.header("etag").to_owned();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    let ask = async |tag: &str| {
+        let headers = [version, ("if-none-match", tag)];
+        world.raw(Method::GET, "/v1/nodes/one", &headers, "").await
+    };
+    let same = ask(&tag).await.expect(304);
+    assert!(same.body.is_empty() && same.header("etag") == tag);
+    assert_eq!(same.header("x-openstack-ironic-api-version"), "1.115");
+    ask("\"other\"").await.expect(200);
+    ask(&format!("\"other\", {tag}")).await.expect(304);
+    let patch = json!([{"op": "add", "path": "/extra/a", "value": 1}]);
+    world.patch("/v1/nodes/one", patch).await.expect(200);
+    let changed = ask(&tag).await.expect(200);
+    assert_ne!(changed.header("etag"), tag);
+    let missing = world.get("/v1/nodes/none").await.expect(404);
+    assert_eq!(missing.header("etag"), "");
 }

@@ -111,7 +111,6 @@ async fn empty_collections_are_empty_lists() {
         ("/v1/nodes/one/firmware", "firmware"),
         ("/v1/nodes/one/history", "history"),
         ("/v1/nodes/one/vifs", "vifs"),
-        ("/v1/nodes/one/management/indicators", "indicators"),
     ] {
         let answer = world.get(path).await.expect(200).json();
         assert_eq!(answer[key], json!([]), "{path}");
@@ -202,5 +201,78 @@ async fn links_follow_the_configured_endpoint_or_the_proxy() {
     assert_eq!(
         root["default_version"]["links"][0]["href"],
         "http://bm.example:6385/v1/"
+    );
+}
+
+#[tokio::test]
+async fn fake_interfaces_answer_as_ironics_do() {
+    let world = World::new();
+    let body = json!({"driver": "fake-hardware", "name": "one", "console_interface": "fake", "vendor_interface": "fake"});
+    world.post("/v1/nodes", body).await.expect(201);
+    let lights = world
+        .get("/v1/nodes/one/management/indicators")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(lights["indicators"][0]["name"], "led-0@chassis");
+    let light = "/v1/nodes/one/management/indicators/led@system";
+    assert_eq!(
+        world.get(light).await.expect(200).json(),
+        json!({"state": "on"})
+    );
+    world.put(light, json!({"state": "off"})).await.expect(400);
+    world
+        .put(light, json!({"state": "purple"}))
+        .await
+        .expect(400);
+    world
+        .get("/v1/nodes/one/management/indicators/zz")
+        .await
+        .expect(404);
+    let console = "/v1/nodes/one/states/console";
+    world
+        .put(console, json!({"enabled": "true"}))
+        .await
+        .expect(202);
+    let shown = world.get(console).await.expect(200).json();
+    assert_eq!(shown, json!({"console_enabled": true, "console_info": {}}));
+    world.put(console, json!({"enabled": 7})).await.expect(400);
+    let vmedia = "/v1/nodes/one/vmedia";
+    let image = json!({"device_type": "cdrom", "image_url": "http://192.0.2.1/a.iso"});
+    world.post(vmedia, image).await.expect(204);
+    world
+        .post(
+            vmedia,
+            json!({"device_type": "tape", "image_url": "http://x/"}),
+        )
+        .await
+        .expect(400);
+    world
+        .delete("/v1/nodes/one/vmedia?device_types=cdrom,disk")
+        .await
+        .expect(204);
+    world.get(vmedia).await.expect(400);
+    let methods = world
+        .get("/v1/nodes/one/vendor_passthru/methods")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(methods["second_method"]["async"], true);
+    let path = "/v1/nodes/one/vendor_passthru/second_method";
+    world.post(path, json!({"bar": "x"})).await.expect(202);
+    world.post(path, json!({})).await.expect(400);
+    let wrong = world.put(path, json!({"bar": "x"})).await.expect(400);
+    assert_eq!(
+        wrong.fault(),
+        "The method second_method does not support HTTP PUT"
+    );
+    let sync = "/v1/nodes/one/vendor_passthru?method=third_method_sync";
+    assert_eq!(
+        world
+            .post(sync, json!({"bar": "meow"}))
+            .await
+            .expect(200)
+            .json(),
+        json!(true)
     );
 }

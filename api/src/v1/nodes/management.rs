@@ -66,20 +66,102 @@ pub(crate) async fn set_boot_device(
     Err(unsupported(&node, "set_boot_device"))
 }
 
-/// `GET …/indicators`.
-pub(crate) async fn indicators(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    app.node(&call).await?;
-    Ok(Reply::of(&json!({"indicators": []})))
+/// An indicator light.
+struct Indicator {
+    name: &'static str,
+    component: &'static str,
+    readonly: bool,
+    states: &'static [&'static str],
 }
 
-/// One indicator: there is none.
+/// Those of the fake interface (api-nodes.md §20); other interfaces have none that baton knows of.
+const FAKE_INDICATORS: [Indicator; 2] = [
+    Indicator {
+        name: "led-0",
+        component: "chassis",
+        readonly: true,
+        states: &["off", "on"],
+    },
+    Indicator {
+        name: "led",
+        component: "system",
+        readonly: false,
+        states: &["blinking", "off", "on"],
+    },
+];
+
+fn indicators_of(node: &NodeRecord) -> &'static [Indicator] {
+    if &*node.interfaces.management == "fake" {
+        &FAKE_INDICATORS
+    } else {
+        &[]
+    }
+}
+
+/// `GET …/indicators`.
+pub(crate) async fn indicators(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
+    let node = app.node(&call).await?;
+    let base = &call.base;
+    let list: Vec<Value> = indicators_of(&node)
+        .iter()
+        .map(|indicator| {
+            let name = format!("{}@{}", indicator.name, indicator.component);
+            let tail = format!("nodes/{}/management/indicators/{name}", node.id);
+            json!({
+                "name": name,
+                "component": indicator.component,
+                "readonly": indicator.readonly,
+                "states": indicator.states,
+                "links": [
+                    {"href": format!("{base}/v1/{tail}"), "rel": "self"},
+                    {"href": format!("{base}/{tail}"), "rel": "bookmark"},
+                ],
+            })
+        })
+        .collect();
+    Ok(Reply::of(&json!({"indicators": list})))
+}
+
+fn known_indicator(node: &NodeRecord, name: &str) -> Result<&'static Indicator, ApiError> {
+    let (light, component) = name.split_once('@').unwrap_or((name, ""));
+    indicators_of(node)
+        .iter()
+        .find(|known| known.name == light && known.component == component)
+        .ok_or_else(|| {
+            ApiError::not_found(format!(
+                "Indicator {name} of node {} could not be found.",
+                node.id
+            ))
+        })
+}
+
+/// `GET …/indicators/{indicator}`. The fake lights are always on.
 pub(crate) async fn indicator(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
     let node = app.node(&call).await?;
-    let name = call.segment(1);
-    Err(ApiError::not_found(format!(
-        "Indicator {name} of node {} could not be found.",
-        node.id
-    )))
+    known_indicator(&node, call.segment(1))?;
+    Ok(Reply::of(&json!({"state": "on"})))
+}
+
+/// `PUT …/indicators/{indicator}`: checked; no interface can set one.
+pub(crate) async fn set_indicator(
+    State(app): State<Arc<App>>,
+    call: Call,
+) -> Result<Reply, ApiError> {
+    let arguments = call.arguments(&["state"])?;
+    let state = arguments.text("state")?;
+    let node = app.node(&call).await?;
+    let indicator = known_indicator(&node, call.segment(1))?;
+    if !indicator
+        .states
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(state))
+    {
+        return Err(ApiError::bad(format!(
+            "Invalid indicator state {state}; it takes {}",
+            indicator.states.join(", ")
+        )));
+    }
+    Err(unsupported(&node, "set_indicator_state"))
 }
 
 /// `PUT …/inject_nmi`.

@@ -129,11 +129,23 @@ pub(crate) async fn set_console(
     State(app): State<Arc<App>>,
     call: Call,
 ) -> Result<Reply, ApiError> {
-    call.arguments(&["enabled"])?
+    let enabled = call
+        .arguments(&["enabled"])?
         .flag("enabled")?
         .ok_or_else(|| ApiError::bad("Missing mandatory parameter: enabled"))?;
-    let node = app.node(&call).await?;
-    Err(unsupported(&node, "console"))
+    app.edit(&call, |node| {
+        if &*node.interfaces.console != "fake" {
+            return Err(unsupported(node, "console"));
+        }
+        Ok(if node.console_enabled == enabled {
+            Vec::new()
+        } else {
+            vec![NodeEdit::ConsoleEnabled(enabled)]
+        })
+    })
+    .await?;
+    let location = format!("{}/v1/nodes/{}/states/console", call.base, call.segment(0));
+    Ok(Reply::accepted(Some(&location)))
 }
 
 /// `PUT …/states/boot_mode`.

@@ -25,7 +25,7 @@ fn node() -> NodeRecord {
     node
 }
 
-fn written(node: &mut NodeRecord, changes: Vec<NodeChange>) {
+fn written(changes: Vec<NodeChange>, node: &mut NodeRecord) {
     for change in changes {
         match change {
             NodeChange::InternalInfo(info) => node.driver_internal_info = info,
@@ -71,19 +71,19 @@ fn a_flow_goes_step_by_step_and_pauses_between_two() {
         json!({"step": "hold"}),
         json!({"step": "wait", "args": {"seconds": 1}}),
     ];
-    written(&mut node, Progress::of(&node, Flow::Clean).begin(steps));
+    written(Progress::of(&node, Flow::Clean).begin(steps), &mut node);
     let at = |node: &NodeRecord| Progress::of(node, Flow::Clean);
     assert_eq!(at(&node).running(), None);
     for index in 0..3 {
         let progress = at(&node);
         assert_eq!(progress.next().map(|(next, _)| next), Some(index));
-        written(&mut node, progress.enter(index));
+        written(progress.enter(index), &mut node);
         assert!(at(&node).running().is_some());
-        written(&mut node, at(&node).pause());
+        written(at(&node).pause(), &mut node);
         assert_eq!(at(&node).running(), None);
     }
     assert_eq!(at(&node).next(), None);
-    written(&mut node, at(&node).end());
+    written(at(&node).end(), &mut node);
     assert!(node.driver_internal_info.is_empty());
 }
 
@@ -108,11 +108,11 @@ fn a_takeover_repeats_what_may_be_repeated_and_fails_the_rest() {
             Resume::Fail(_)
         ));
         written(
-            &mut node,
             Progress::of(&node, Flow::Clean).begin(vec![step.clone()]),
+            &mut node,
         );
         assert_eq!(after_takeover(&node, Flow::Clean), Resume::GoOn);
-        written(&mut node, Progress::of(&node, Flow::Clean).enter(0));
+        written(Progress::of(&node, Flow::Clean).enter(0), &mut node);
         let answer = after_takeover(&node, Flow::Clean);
         assert_eq!(answer == Resume::GoOn, goes_on, "{step}: {answer:?}");
     }

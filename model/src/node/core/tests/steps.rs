@@ -24,7 +24,7 @@ fn fake(node: &mut NodeRecord) {
 impl World {
     fn verb(&mut self, verb: Verb, arguments: Value) -> Result<NodeAnswer, NodeError> {
         let arguments = Json::from_map(arguments.as_object().expect("an object"));
-        let asker = 1000 + self.requests;
+        let asker = 1000 + u64::from(self.requests);
         self.request(asker, NodeRequest::Provision { verb, arguments });
         let found = self.answers.iter().find(|(who, _)| *who == asker);
         found.map(|(_, answer)| answer.clone()).expect("an answer")
