@@ -266,7 +266,7 @@ pub(crate) async fn assemble(
     let core = raft.clone();
     let known = move |id: RaftId| {
         let metrics = core.metrics();
-        let metrics = metrics.borrow_watched();
+        let metrics = metrics.borrow();
         let member = metrics.membership_config.get_node(&id);
         member.map(|member| member.host.clone())
     };

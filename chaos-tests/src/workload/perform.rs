@@ -11,7 +11,7 @@ use baton_model::node::edit::NodeEdit;
 use baton_model::node::provision::Verb;
 use baton_model::node::record::{Interfaces, NodeRecord};
 use baton_model::port::cluster::ProposeError;
-use baton_model::port::node::{NodeError, NodeRequest};
+use baton_model::port::node::{Caller, NodeError, NodeRequest};
 
 /// The id of request `number`, as the lock shows it.
 #[must_use]
@@ -55,6 +55,7 @@ pub(super) async fn perform(
             let request = NodeRequest::Power {
                 request,
                 timeout_s: None,
+                caller: Caller::Operator,
             };
             request_work(conductor, node, number, request).await
         }

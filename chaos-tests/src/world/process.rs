@@ -16,7 +16,7 @@ use crate::settings;
 use crate::trace::Trace;
 use actix::{Actor, Addr};
 use baton_actors::conductor::{ChangeFeed, ConductorActor, Placement, Profile, Registry};
-use baton_actors::notifier::NotifierActor;
+use baton_actors::notifier::{NotifierActor, NotifierView, OutboxFeed};
 use baton_actors::shared::{Lease, Shared};
 use baton_actors::sync_pool::SyncPoolActor;
 use baton_cluster::kv::mem::MemDisk;
@@ -253,7 +253,17 @@ async fn assemble(
         Placement::Here,
     )
     .start();
-    NotifierActor::new(shared, None, OutboxSettings::default(), runtime).start();
+    // Nobody is told of anything; the notifier only has its seat, as in a conductor without a compute service.
+    let told = NotifierView::new(shared.env.clone(), state.clone(), Duration::ZERO, false);
+    NotifierActor::new(
+        shared,
+        None,
+        Arc::new(OutboxFeed::default()),
+        Arc::new(told),
+        OutboxSettings::default(),
+        runtime,
+    )
+    .start();
     if around.plant == Plant::SkipLeaseCheck {
         let lease = lease.clone();
         tokio::task::spawn_local(async move {

@@ -144,7 +144,8 @@ impl Engine for MemEngine {
                 return Err(io("sync", io::ErrorKind::Other));
             }
             content.syncs += 1;
-            if content.sync_only_every > 0 && content.syncs % content.sync_only_every != 0 {
+            if content.sync_only_every > 0 && !content.syncs.is_multiple_of(content.sync_only_every)
+            {
                 return Ok(());
             }
             let buffered = std::mem::take(&mut content.buffered);

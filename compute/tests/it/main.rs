@@ -1,5 +1,10 @@
 //! The client against the simulator, against a real Keystone, and against the schema that Nova publishes.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside the test functions that clippy exempts"
+)]
+
 mod faults;
 mod peers;
 
