@@ -26,16 +26,16 @@ mod tests {
     fn a_file_is_checked_and_shown() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("baton.toml");
-        std::fs::write(&file, "[nova]\nusername = \"baton\"\n").expect("written");
+        std::fs::write(&file, "[DEFAULT]\npin_release_version = \"2025.2\"\n").expect("written");
         let checked = check(&file).expect("valid");
         assert!(
-            checked.contains(": valid\nwarning: `nova.username`"),
+            checked.contains(": valid\nwarning: `DEFAULT.pin_release_version`"),
             "{checked}"
         );
         assert!(
             show(Some(&file))
                 .expect("valid")
-                .contains("username = \"baton\"")
+                .contains("pin_release_version = \"2025.2\"")
         );
 
         std::fs::write(&file, "[nova]\nusrname = \"baton\"\n").expect("written");

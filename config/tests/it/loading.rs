@@ -64,10 +64,10 @@ fn show_tells_where_each_value_came_from_and_hides_credentials() {
 
 #[test]
 fn options_without_effect_yet_are_named_in_a_warning() {
-    let config = parse("[nova]\nusername = \"baton\"\n").expect("valid");
+    let config = parse("[DEFAULT]\npin_release_version = \"2025.2\"\n").expect("valid");
     assert_eq!(
         config.warnings(),
-        ["`nova.username` is accepted but has no effect in this version"]
+        ["`DEFAULT.pin_release_version` is accepted but has no effect in this version"]
     );
     assert_eq!(parse("").expect("valid").warnings(), Vec::<String>::new());
 }
