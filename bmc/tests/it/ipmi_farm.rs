@@ -140,8 +140,8 @@ async fn faults_have_their_errors() {
             1 => assert!(matches!(&error, BmcError::Busy { .. }), "{error}"),
             _ => {
                 assert!(matches!(&error, BmcError::Silent { .. }), "{error}");
-                // The client's clock counts whole milliseconds.
-                assert!(began.elapsed() + Duration::from_millis(2) >= SHORT);
+                // Its timers are coarse, but it does not give up before it has to.
+                assert!(began.elapsed() >= SHORT.mul_f64(0.9));
             }
         }
         farm.heal(machine);
