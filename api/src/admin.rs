@@ -116,7 +116,6 @@ impl AdminApi {
             .route("/admin/v1/nodes/{node}", get(nodes::show))
             .route("/admin/v1/nodes/{node}/sync", post(nodes::sync))
             .route("/admin/v1/locks", get(locks::list))
-            .route("/admin/v1/locks/{node}/break", post(locks::break_lock))
             .route("/admin/v1/nodes/{node}/lock/break", post(locks::break_lock))
             .route(
                 "/admin/v1/nodes/{node}/pin",
@@ -124,6 +123,7 @@ impl AdminApi {
             )
             .route("/admin/v1/pins", get(pins::list))
             .route("/admin/v1/leases", get(conductors::leases))
+            .route("/admin/v1/drains", get(conductors::drains))
             .route("/admin/v1/conductors/{host}/drain", post(conductors::drain))
             .route(
                 "/admin/v1/conductors/{host}/undrain",

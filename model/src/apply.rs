@@ -3,8 +3,7 @@
 //! It is pure and total. A command is applied whole or refused whole, and a replayed proposal gets its first reply.
 
 use crate::command::{
-    ActOnNode, BreakLock, Command, ConductorUp, EditNode, Fence, NodeChange, Proposal, Refusal,
-    Reply, Session,
+    ActOnNode, BreakLock, Command, EditNode, Fence, NodeChange, Proposal, Refusal, Reply, Session,
 };
 use crate::ids::{Epoch, IntentId, NodeId, Position, Revision, WallMs};
 use crate::json::Json;
@@ -17,7 +16,7 @@ use crate::node::steps::Flow;
 use crate::object::Kind;
 use crate::object::rules::check_release;
 use crate::outbox::EventStatus;
-use crate::state::{Change, ClusterState, ConductorRecord, ConductorStatus, OutboxEvent, Replied};
+use crate::state::{Change, ClusterState, ConductorStatus, OutboxEvent, Replied};
 use std::sync::Arc;
 
 /// What applying an entry did.
@@ -63,6 +62,7 @@ pub fn apply(
     Applied { reply, changes }
 }
 
+mod conductors;
 mod events;
 
 struct Entry<'a> {
@@ -96,9 +96,7 @@ impl Entry<'_> {
             Command::EventsDone(events) => Ok(self.events_done(&events)),
             Command::LockBreak(wish) => self.break_lock(wish),
             Command::Object(command) => self.object(command),
-            Command::ConductorServing(session) => {
-                self.conductor_status(session, ConductorStatus::Up)
-            }
+            Command::DrainOrder(order) => self.drain_order(order),
             Command::EventsClaim(claim) => self.claim_events(&claim),
             Command::DeadLetters(wish) => Ok(self.decide_dead_letters(&wish)),
         }
@@ -116,56 +114,6 @@ impl Entry<'_> {
             revision: Revision(0),
             epoch: Epoch(0),
         }
-    }
-
-    // --- Conductors -------------------------------------------------------------------------------
-
-    fn conductor_up(&mut self, up: ConductorUp) -> Result<Reply, Refusal> {
-        let id = up.session.conductor;
-        let known = self.state.conductor(id);
-        if known.is_some_and(|record| record.incarnation > up.session.incarnation) {
-            return Err(Refusal::SessionOver);
-        }
-        let taken = self.state.conductors().iter().any(|(other, record)| {
-            *other != id && record.host == up.host && record.status != ConductorStatus::Down
-        });
-        if taken {
-            return Err(Refusal::HostTaken);
-        }
-        let record = ConductorRecord {
-            incarnation: up.session.incarnation,
-            status: ConductorStatus::Up,
-            host: up.host,
-            group: up.group,
-            rack: up.rack,
-            drivers: up.drivers,
-            created_at: known.map_or(self.at, |record| record.created_at),
-            updated_at: self.at,
-        };
-        self.state.put_conductor(id, record);
-        self.touch(Change::Conductor(id));
-        Ok(self.done())
-    }
-
-    fn conductor_status(
-        &mut self,
-        session: Session,
-        status: ConductorStatus,
-    ) -> Result<Reply, Refusal> {
-        let mut record = self
-            .state
-            .conductor(session.conductor)
-            .filter(|record| record.incarnation == session.incarnation)
-            .cloned()
-            .ok_or(Refusal::SessionOver)?;
-        if record.status == ConductorStatus::Down && status != ConductorStatus::Down {
-            return Err(Refusal::SessionOver);
-        }
-        record.status = status;
-        record.updated_at = self.at;
-        self.state.put_conductor(session.conductor, record);
-        self.touch(Change::Conductor(session.conductor));
-        Ok(self.done())
     }
 
     // --- Users' commands on nodes -----------------------------------------------------------------

@@ -58,7 +58,7 @@ impl fmt::Display for Proposal {
 pub enum Command {
     /// A conductor begins a life.
     ConductorUp(ConductorUp),
-    /// A conductor hands its nodes over and takes none.
+    /// A conductor hands its nodes over and takes none, until its life ends: it is about to stop.
     ConductorDraining(Session),
     /// A conductor's life ended: it said so, or its session expired.
     ConductorDown(Session),
@@ -78,8 +78,9 @@ pub enum Command {
     LockBreak(BreakLock),
     /// An object that is no node is made, changed or deleted.
     Object(ObjectCommand),
-    /// A draining conductor takes nodes again.
-    ConductorServing(Session),
+    /// An operator takes a conductor out of service, or puts it back. It holds for the host name, so for every later life
+    /// and for a successor whose disk was lost.
+    DrainOrder(DrainOrder),
     /// A conductor makes the events of its nodes its own, before it sends what another one may have sent.
     EventsClaim(ClaimEvents),
     /// An operator decides about dead letters.
@@ -102,7 +103,7 @@ impl Command {
             Self::EventsDone(_) => "events-done",
             Self::LockBreak(_) => "lock-break",
             Self::Object(command) => command.name(),
-            Self::ConductorServing(_) => "conductor-serving",
+            Self::DrainOrder(_) => "drain-order",
             Self::EventsClaim(_) => "events-claim",
             Self::DeadLetters(_) => "dead-letters",
         }
@@ -131,6 +132,15 @@ pub struct ConductorUp {
     pub rack: Box<str>,
     /// Enabled hardware types.
     pub drivers: Vec<Box<str>>,
+}
+
+/// See [`Command::DrainOrder`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DrainOrder {
+    /// The conductor.
+    pub host: Box<str>,
+    /// Out of service, or back.
+    pub drained: bool,
 }
 
 /// See [`Command::NodeEdit`].

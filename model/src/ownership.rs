@@ -31,11 +31,14 @@ pub fn owner_of(conductors: &Conductors, node: &NodeRecord) -> Option<(Conductor
     let serves = |record: &ConductorRecord| {
         record.status == ConductorStatus::Up && record.group == node.conductor_group
     };
-    if let Some(pin) = node
-        .pin
-        .filter(|pin| conductors.get(pin).is_some_and(serves))
-    {
-        return Some((pin, OwnedBy::Pin));
+    if let Some(host) = &node.pin {
+        // At most one conductor of a name is up.
+        let pinned = conductors
+            .iter()
+            .find(|(_, record)| record.host == *host && serves(record));
+        if let Some((id, _)) = pinned {
+            return Some((*id, OwnedBy::Pin));
+        }
     }
     conductors
         .iter()
@@ -146,9 +149,10 @@ mod tests {
     fn a_pin_wins_while_its_conductor_is_up() {
         let mut all = conductors(&[1, 2, 3]);
         let mut node = node(7);
-        for pin in [1, 2, 3].map(ConductorId) {
-            node.pin = Some(pin);
-            assert_eq!(owner_of(&all, &node), Some((pin, OwnedBy::Pin)));
+        for pin in [1, 2, 3] {
+            node.pin = Some(format!("host-{pin}").into());
+            let owner = Some((ConductorId(pin), OwnedBy::Pin));
+            assert_eq!(owner_of(&all, &node), owner);
         }
         if let Some(record) = all.get_mut(&ConductorId(3)) {
             record.status = ConductorStatus::Down;
@@ -157,5 +161,13 @@ mod tests {
             owner_of(&all, &node).map(|(owner, _)| owner),
             Some(ConductorId(3))
         );
+        // Its disk was lost, and it came back as another member: the pin is for the name.
+        let reborn = ConductorRecord {
+            status: ConductorStatus::Up,
+            ..all[&ConductorId(3)].clone()
+        };
+        all.insert(ConductorId(9), reborn);
+        let owner = Some((ConductorId(9), OwnedBy::Pin));
+        assert_eq!(owner_of(&all, &node), owner);
     }
 }

@@ -37,6 +37,9 @@ pub struct ConductorRecord {
     pub updated_at: WallMs,
 }
 
+/// Host names that an operator has taken out of service, and since when.
+pub type Drained = BTreeMap<Box<str>, WallMs>;
+
 /// Whether a conductor takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ConductorStatus {
@@ -70,6 +73,8 @@ pub enum Change {
     Reply(ConductorId, u64),
     /// An object of this kind was created, changed or deleted.
     Object(Kind, Uuid),
+    /// A host name was drained by an operator, or put back.
+    Drained,
 }
 
 /// One stored record of any kind: what the state tree and snapshots hold.
@@ -85,6 +90,8 @@ pub enum Stored {
     Reply(Replied),
     /// An object that is no node.
     Object(Arc<Object>),
+    /// The host names that an operator has drained, and since when.
+    Drained(Drained),
 }
 
 impl Stored {
@@ -99,6 +106,7 @@ impl Stored {
                 Change::Reply(replied.id.conductor, replied.id.seq % RETRY_SLOTS)
             }
             Self::Object(object) => Change::Object(object.kind, object.id),
+            Self::Drained(_) => Change::Drained,
         }
     }
 }
@@ -111,6 +119,7 @@ pub struct ClusterState {
     outbox: BTreeMap<Uuid, OutboxEvent>,
     replies: BTreeMap<(ConductorId, u64), Replied>,
     objects: Objects,
+    drained: Drained,
     // Derived from `nodes`; rebuilt on restore.
     by_name: BTreeMap<Box<str>, NodeId>,
     by_instance: BTreeMap<Uuid, NodeId>,
@@ -176,6 +185,31 @@ impl ClusterState {
     #[must_use]
     pub fn conductor(&self, id: ConductorId) -> Option<&ConductorRecord> {
         self.conductors.get(&id)
+    }
+
+    /// The conductor of this host name: the one that lives, or else the youngest. A name has several records for a while
+    /// after its disk was lost.
+    #[must_use]
+    pub fn conductor_named(&self, host: &str) -> Option<(ConductorId, &ConductorRecord)> {
+        let named = self
+            .conductors
+            .iter()
+            .filter(|(_, record)| &*record.host == host);
+        named
+            .max_by_key(|(id, record)| (record.status != ConductorStatus::Down, **id))
+            .map(|(id, record)| (*id, record))
+    }
+
+    /// The host names that an operator has drained, and since when.
+    #[must_use]
+    pub const fn drained(&self) -> &Drained {
+        &self.drained
+    }
+
+    /// Whether an operator has drained this host name.
+    #[must_use]
+    pub fn is_drained(&self, host: &str) -> bool {
+        self.drained.contains_key(host)
     }
 
     /// The host name of a conductor, for texts; its number if it is unknown.
@@ -266,6 +300,9 @@ impl ClusterState {
             Change::Outbox(instance) => self.outbox.get(&instance).cloned().map(Stored::Outbox),
             Change::Reply(id, slot) => self.replies.get(&(id, slot)).cloned().map(Stored::Reply),
             Change::Object(kind, id) => self.objects.get(kind, id).cloned().map(Stored::Object),
+            Change::Drained => {
+                (!self.drained.is_empty()).then(|| Stored::Drained(self.drained.clone()))
+            }
         }
     }
 
@@ -284,6 +321,7 @@ impl ClusterState {
             .chain(outbox)
             .chain(replies)
             .chain(objects)
+            .chain(self.stored(Change::Drained))
     }
 
     /// Rebuilds the state from stored records.
@@ -297,6 +335,7 @@ impl ClusterState {
                 Stored::Outbox(event) => state.put_event(event),
                 Stored::Reply(replied) => state.put_reply(replied),
                 Stored::Object(object) => state.put_object(object),
+                Stored::Drained(drained) => state.drained = drained,
             }
         }
         state
@@ -339,6 +378,13 @@ impl ClusterState {
 
     pub(crate) fn remove_conductor(&mut self, id: ConductorId) {
         self.conductors.remove(&id);
+    }
+
+    pub(crate) fn set_drained(&mut self, host: &str, since: Option<WallMs>) {
+        match since {
+            Some(at) => self.drained.insert(host.into(), at),
+            None => self.drained.remove(host),
+        };
     }
 
     pub(crate) fn put_event(&mut self, event: OutboxEvent) {

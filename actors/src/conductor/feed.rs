@@ -57,7 +57,7 @@ impl ChangeSink for ChangeFeed {
                     touched.everything = true;
                     any = true;
                 }
-                Change::Outbox(_) | Change::Reply(..) | Change::Object(..) => {}
+                Change::Outbox(_) | Change::Reply(..) | Change::Object(..) | Change::Drained => {}
             }
         }
         drop(touched);

@@ -7,7 +7,6 @@ use actix::{
 };
 use baton_model::command::{Command, Refusal, Reply};
 use baton_model::port::cluster::RenewError;
-use baton_model::state::ConductorStatus;
 use std::time::Duration;
 
 /// While the cluster cannot take a new life, how often to try. An election takes about a second.
@@ -61,17 +60,10 @@ impl ConductorActor {
         ctx.spawn(announced);
     }
 
-    /// The group changed in the middle of a life: the same life says so. A draining conductor says it when it serves again.
+    /// The group changed in the middle of a life: the same life says so. If it drains, it goes on draining.
     pub(super) fn announce_again(&mut self, ctx: &mut Context<Self>) {
         let session = self.shared.lease.session();
-        let serves = {
-            let state = self.shared.state.read();
-            state.is_live(session)
-                && state
-                    .conductor(session.conductor)
-                    .is_some_and(|record| record.status == ConductorStatus::Up)
-        };
-        if !serves {
+        if !self.shared.state.read().is_live(session) {
             return;
         }
         let proposer = self.shared.proposer.clone();

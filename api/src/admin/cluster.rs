@@ -52,6 +52,7 @@ pub(super) async fn members(State(admin): State<Arc<Admin>>) -> Reply {
                 "role": member.map(|member| member.role),
                 "leader": report.leader == Some(id),
                 "status": conductor.map(|conductor| status(conductor.status)),
+                "drained": conductor.map(|conductor| state.is_drained(&conductor.host)),
                 "incarnation": conductor.map(|conductor| conductor.incarnation),
                 "conductor_group": conductor.map(|conductor| &conductor.group),
                 "rack": conductor.map(|conductor| &conductor.rack),

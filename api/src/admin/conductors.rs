@@ -7,7 +7,7 @@ use crate::out::time;
 use crate::reply::Reply;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use baton_model::command::{Command, Refusal, Reply as Applied, Session};
+use baton_model::command::{Command, DrainOrder, Refusal, Reply as Applied, Session};
 use baton_model::ids::ConductorId;
 use baton_model::state::ConductorStatus;
 use serde_json::{Value, json};
@@ -38,6 +38,7 @@ pub(super) async fn leases(State(admin): State<Arc<Admin>>) -> Reply {
                 "incarnation": conductor.incarnation,
                 "status": status(conductor.status),
                 "status_since": time(conductor.updated_at),
+                "drained_since": state.drained().get(&conductor.host).copied().map(time),
                 "locks": locks.get(&session).copied().unwrap_or(0),
                 "remaining_ms": (*id == me).then(|| u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX)),
             })
@@ -52,11 +53,7 @@ pub(super) fn find(
     host: &str,
 ) -> Result<(ConductorId, Session, ConductorStatus), AdminError> {
     let state = admin.deps.state.read();
-    let found = state
-        .conductors()
-        .iter()
-        .find(|(_, conductor)| &*conductor.host == host);
-    let Some((id, conductor)) = found else {
+    let Some((id, conductor)) = state.conductor_named(host) else {
         let known: Vec<&str> = state
             .conductors()
             .values()
@@ -69,19 +66,39 @@ pub(super) fn find(
         return Err(AdminError::new(StatusCode::NOT_FOUND, text));
     };
     let session = Session {
-        conductor: *id,
+        conductor: id,
         incarnation: conductor.incarnation,
     };
-    Ok((*id, session, conductor.status))
+    Ok((id, session, conductor.status))
 }
 
-/// `POST /admin/v1/conductors/{host}/drain`: hands all its nodes over, live, and gives it none until it is undrained or
-/// starts again. Running work ends where it is.
+/// `GET /admin/v1/drains`: the host names that an operator has drained, also of conductors that are down or gone.
+pub(super) async fn drains(State(admin): State<Arc<Admin>>) -> Reply {
+    let state = admin.deps.state.read();
+    let drains: Vec<Value> = state
+        .drained()
+        .iter()
+        .map(|(host, since)| {
+            let named = state.conductor_named(host);
+            json!({
+                "host": host,
+                "since": time(*since),
+                "status": named.map(|(_, conductor)| status(conductor.status)),
+            })
+        })
+        .collect();
+    drop(state);
+    Reply::of(&json!({"drains": drains}))
+}
+
+/// `POST /admin/v1/conductors/{host}/drain`: hands all its nodes over, live, and gives it none until it is undrained, in
+/// whatever life. Running work ends where it is.
 pub(super) async fn drain(
     State(admin): State<Arc<Admin>>,
     Path(host): Path<String>,
 ) -> Result<Reply, AdminError> {
-    change(&admin, &host, Command::ConductorDraining).await
+    find(&admin, &host)?;
+    order(&admin, host, true).await
 }
 
 /// `POST /admin/v1/conductors/{host}/undrain`: it takes its share again.
@@ -89,32 +106,39 @@ pub(super) async fn undrain(
     State(admin): State<Arc<Admin>>,
     Path(host): Path<String>,
 ) -> Result<Reply, AdminError> {
-    change(&admin, &host, Command::ConductorServing).await
+    // A host that is gone for good has no record any more, only the order.
+    if !admin.deps.state.read().is_drained(&host) {
+        find(&admin, &host)?;
+    }
+    order(&admin, host, false).await
 }
 
-async fn change(
-    admin: &Admin,
-    host: &str,
-    command: fn(Session) -> Command,
-) -> Result<Reply, AdminError> {
-    let (id, session, _) = find(admin, host)?;
-    match admin.deps.proposer.propose(command(session)).await? {
+async fn order(admin: &Admin, host: String, drained: bool) -> Result<Reply, AdminError> {
+    let command = Command::DrainOrder(DrainOrder {
+        host: host.as_str().into(),
+        drained,
+    });
+    match admin.deps.proposer.propose(command).await? {
         Applied::Done { .. } => {
             let state = admin.deps.state.read();
-            let now = state.conductor(id).map(|record| status(record.status));
+            let named = state.conductor_named(&host);
             let running = state
                 .nodes()
                 .filter_map(|node| node.intent.as_ref())
-                .filter(|intent| intent.holder_session() == session)
+                .filter(|intent| named.is_some_and(|(id, _)| intent.holder == id))
                 .count();
+            let document = json!({
+                "host": host,
+                "status": named.map(|(_, conductor)| status(conductor.status)),
+                "drained_since": state.drained().get(&*host).copied().map(time),
+                "running_work": running,
+            });
             drop(state);
-            Ok(Reply::of(
-                &json!({"host": host, "status": now, "running_work": running}),
-            ))
+            Ok(Reply::of(&document))
         }
-        Applied::Refused(Refusal::SessionOver) => Err(AdminError::new(
-            StatusCode::CONFLICT,
-            format!("Conductor {host} is down or has just started anew; look again."),
+        Applied::Refused(Refusal::Rule(refused)) => Err(AdminError::new(
+            StatusCode::from_u16(refused.status).unwrap_or(StatusCode::CONFLICT),
+            refused.text.to_string(),
         )),
         Applied::Refused(other) => Err(AdminError::new(
             StatusCode::INTERNAL_SERVER_ERROR,

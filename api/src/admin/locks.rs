@@ -86,7 +86,7 @@ struct Wish {
     reason: String,
 }
 
-/// `POST /admin/v1/nodes/{node}/lock/break`, also as `/admin/v1/locks/{node}/break`: ends the tenure of the holder, who is fenced from then on.
+/// `POST /admin/v1/nodes/{node}/lock/break`: ends the tenure of the holder, who is fenced from then on.
 pub(super) async fn break_lock(
     State(admin): State<Arc<Admin>>,
     Path(ident): Path<String>,

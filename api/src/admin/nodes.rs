@@ -83,7 +83,7 @@ pub(super) async fn show(
         "last_error": node.last_error,
         "owner": owner.map(|(owner, _)| state.host_of(owner)),
         "owned_by": owner.map(|(_, why)| word(why)),
-        "pin": node.pin.map(|pin| state.host_of(pin)),
+        "pin": node.pin,
         "epoch": node.epoch,
         "revision": node.revision,
         "acted": node.acted.map(|(conductor, incarnation)| {

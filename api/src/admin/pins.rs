@@ -1,4 +1,5 @@
-//! Pins: an operator's word on which conductor owns a node. A pin holds while its conductor is up and serves the group.
+//! Pins: an operator's word on which conductor owns a node, by host name. A pin holds while that conductor is up and serves
+//! the group, under whatever id it comes back.
 
 use super::Admin;
 use super::conductors;
@@ -8,7 +9,7 @@ use crate::reply::Reply;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use baton_model::command::{Command, EditNode, Reply as Applied};
-use baton_model::ids::{ConductorId, NodeId};
+use baton_model::ids::NodeId;
 use baton_model::node::edit::NodeEdit;
 use baton_model::ownership::owner_of;
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Reply {
     let state = admin.deps.state.read();
     let pinned = state
         .nodes()
-        .filter_map(|node| node.pin.map(|pin| (node, pin)));
+        .filter_map(|node| node.pin.as_ref().map(|pin| (node, pin)));
     let mut total = 0;
     let mut pins: Vec<Value> = Vec::new();
     for (node, pin) in pinned {
@@ -41,7 +42,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Reply {
             pins.push(json!({
                 "node": node.id,
                 "name": node.name,
-                "conductor": state.host_of(pin),
+                "conductor": pin,
                 "owner": owner.map(|(owner, _)| state.host_of(owner)),
                 "owned_by": owner.map(|(_, why)| word(why)),
             }));
@@ -77,7 +78,7 @@ pub(super) async fn set(
         );
         return Err(AdminError::new(StatusCode::CONFLICT, text));
     }
-    edit(&admin, node.id, Some(conductor)).await
+    edit(&admin, node.id, Some(wish.conductor.into())).await
 }
 
 /// `DELETE /admin/v1/nodes/{node}/pin`.
@@ -89,11 +90,11 @@ pub(super) async fn clear(
     edit(&admin, node.id, None).await
 }
 
-async fn edit(admin: &Admin, node: NodeId, pin: Option<ConductorId>) -> Result<Reply, AdminError> {
+async fn edit(admin: &Admin, node: NodeId, pin: Option<Box<str>>) -> Result<Reply, AdminError> {
     let command = Command::NodeEdit(EditNode {
         node,
         expect: None,
-        edits: vec![NodeEdit::Pin(pin)],
+        edits: vec![NodeEdit::Pin(pin.clone())],
     });
     match admin.deps.proposer.propose(command).await? {
         Applied::Done { .. } => {
@@ -103,7 +104,7 @@ async fn edit(admin: &Admin, node: NodeId, pin: Option<ConductorId>) -> Result<R
                 .and_then(|record| owner_of(state.conductors(), record));
             let document = json!({
                 "node": node,
-                "pin": pin.map(|pin| state.host_of(pin)),
+                "pin": pin,
                 "owner": owner.map(|(owner, _)| state.host_of(owner)),
                 "owned_by": owner.map(|(_, why)| word(why)),
             });

@@ -7,27 +7,30 @@ use crate::out::time;
 use crate::paging::{PARAMETERS, Page};
 use crate::reply::Reply;
 use axum::extract::State;
-use baton_model::state::{ConductorRecord, ConductorStatus};
+use baton_model::state::{ClusterState, ConductorRecord, ConductorStatus};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-const SUMMARY: [&str; 3] = ["hostname", "conductor_group", "alive"];
-const ALL: [&str; 6] = [
+/// `draining` is baton's own: clients of Ironic ignore it.
+const SUMMARY: [&str; 4] = ["hostname", "conductor_group", "alive", "draining"];
+const ALL: [&str; 7] = [
     "hostname",
     "conductor_group",
     "alive",
+    "draining",
     "created_at",
     "updated_at",
     "drivers",
 ];
 
-fn write(conductor: &ConductorRecord, base: &str, fields: &[&str]) -> Value {
+fn write(conductor: &ConductorRecord, draining: bool, base: &str, fields: &[&str]) -> Value {
     let mut document = Map::new();
     for field in fields {
         let value = match *field {
             "hostname" => json!(conductor.host),
             "conductor_group" => json!(conductor.group),
             "alive" => json!(conductor.status != ConductorStatus::Down),
+            "draining" => json!(draining),
             "created_at" => json!(time(conductor.created_at)),
             "updated_at" => json!(time(conductor.updated_at)),
             "drivers" => json!(conductor.drivers),
@@ -44,6 +47,11 @@ fn write(conductor: &ConductorRecord, base: &str, fields: &[&str]) -> Value {
         ]),
     );
     Value::Object(document)
+}
+
+/// Whether it hands its nodes over, or will own none when it comes back: an operator's order holds while it is down.
+fn is_draining(state: &ClusterState, conductor: &ConductorRecord) -> bool {
+    conductor.status == ConductorStatus::Draining || state.is_drained(&conductor.host)
 }
 
 /// What `fields=` and `detail=` ask for.
@@ -102,14 +110,13 @@ pub(crate) async fn list(State(app): State<Arc<App>>, call: Call) -> Result<Repl
         )));
     }
     app.fresh(&call).await?;
-    let mut all: Vec<(u64, ConductorRecord)> = app
-        .deps
-        .state
-        .read()
-        .conductors()
-        .iter()
-        .map(|(id, record)| (id.0, record.clone()))
-        .collect();
+    let mut all: Vec<(bool, ConductorRecord)> = {
+        let state = app.deps.state.read();
+        let known = state.conductors().values();
+        known
+            .map(|record| (is_draining(&state, record), record.clone()))
+            .collect()
+    };
     match sort_key {
         "hostname" => all.sort_by(|a, b| a.1.host.cmp(&b.1.host)),
         "conductor_group" => all.sort_by(|a, b| a.1.group.cmp(&b.1.group)),
@@ -134,7 +141,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, call: Call) -> Result<Repl
     let next = page.next(&call, rows.len(), last);
     let conductors: Vec<Value> = rows
         .iter()
-        .map(|(_, record)| write(record, &call.base, &fields))
+        .map(|(draining, record)| write(record, *draining, &call.base, &fields))
         .collect();
     let mut document = json!({"conductors": conductors});
     if let (Some(next), Some(map)) = (next, document.as_object_mut()) {
@@ -150,10 +157,9 @@ pub(crate) async fn show(State(app): State<Arc<App>>, call: Call) -> Result<Repl
     app.fresh(&call).await?;
     let host = call.segment(0);
     let state = app.deps.state.read();
-    let record = state
-        .conductors()
-        .values()
-        .find(|record| *record.host == *host)
+    let (_, record) = state
+        .conductor_named(&host)
         .ok_or_else(|| ApiError::not_found(format!("Conductor {host} could not be found.")))?;
-    Ok(Reply::of(&write(record, &call.base, &fields)))
+    let draining = is_draining(&state, record);
+    Ok(Reply::of(&write(record, draining, &call.base, &fields)))
 }

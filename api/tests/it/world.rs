@@ -397,11 +397,15 @@ impl World {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// A fake node with this name.
     /// Another conductor comes up.
     pub(crate) fn join(&self, host: &str) -> Session {
+        self.join_as(ConductorId(2), host)
+    }
+
+    /// Another conductor comes up under this id.
+    pub(crate) fn join_as(&self, conductor: ConductorId, host: &str) -> Session {
         let session = Session {
-            conductor: ConductorId(2),
+            conductor,
             incarnation: Incarnation(1),
         };
         let reply = self.cluster.apply(Command::ConductorUp(ConductorUp {
@@ -415,6 +419,7 @@ impl World {
         session
     }
 
+    /// A fake node with this name.
     pub(crate) async fn enroll(&self, name: &str) -> NodeId {
         let body = serde_json::json!({"driver": "fake-hardware", "name": name});
         let answer = self.post("/v1/nodes", body).await.expect(201);

@@ -88,6 +88,7 @@ pub fn record_key(change: Change) -> Vec<u8> {
             key.push(3);
             key.extend_from_slice(instance.as_bytes());
         }
+        Change::Drained => key.push(6),
         Change::Object(kind, id) => {
             key.push(5);
             key.push(kind_byte(kind));
@@ -140,7 +141,11 @@ pub fn encode_replies(
         .filter_map(|slot| match state.stored(Change::Reply(conductor, slot)) {
             Some(Stored::Reply(replied)) => Some(replied),
             Some(
-                Stored::Node(_) | Stored::Conductor(..) | Stored::Outbox(_) | Stored::Object(_),
+                Stored::Node(_)
+                | Stored::Conductor(..)
+                | Stored::Outbox(_)
+                | Stored::Object(_)
+                | Stored::Drained(_),
             )
             | None => None,
         })

@@ -1,9 +1,10 @@
 //! Tests of `apply`: commands in, replies and state out.
 
+mod conductors;
 mod events;
 
 use super::*;
-use crate::command::{DeleteNode, EventDone, EventOutcome, ProposalId};
+use crate::command::{ConductorUp, DeleteNode, EventDone, EventOutcome, ProposalId};
 use crate::ids::{ConductorId, Incarnation, LogIndex};
 use crate::node::intent::{Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest};

@@ -3,7 +3,7 @@
 use super::intent::IntentKind;
 use super::provision::ProvisionState;
 use super::record::{Interfaces, NodeRecord};
-use crate::ids::{ConductorId, NodeId};
+use crate::ids::NodeId;
 use crate::json::Json;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -49,8 +49,8 @@ pub enum NodeEdit {
     ConsoleEnabled(bool),
     BootMode(Option<Box<str>>),
     SecureBoot(Option<bool>),
-    /// The operator's wish for an owner; admin endpoint only.
-    Pin(Option<ConductorId>),
+    /// The operator's wish for an owner, by host name; admin endpoint only.
+    Pin(Option<Box<str>>),
 }
 
 /// Why an edit or request is refused: an HTTP status and Ironic's text.

@@ -86,8 +86,8 @@ pub struct NodeRecord {
     pub requests: Vec<RequestId>,
     /// A BMC session that a write of a fenced holder may still use. It is ended before anything else is written.
     pub unfenced: Option<BmcSession>,
-    /// An operator's wish that this conductor owns the node while it is up.
-    pub pin: Option<ConductorId>,
+    /// An operator's wish that the conductor of this host name owns the node while it is up.
+    pub pin: Option<Box<str>>,
     /// Consecutive failed power syncs.
     pub sync_failures: u32,
 

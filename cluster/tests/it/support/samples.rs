@@ -5,8 +5,8 @@ use baton_cluster::codec::raft::Blob;
 use baton_cluster::raft::types::{Entry, LeaderId, LogId, Membership, StoredMembership, Vote};
 use baton_model::command::{
     ActOnNode, BreakLock, ClaimEvents, Command, ConductorUp, DecideDeadLetters, Decision,
-    DeleteNode, EditNode, EventDone, EventOutcome, Fence, NodeChange, Proposal, ProposalId,
-    Refusal, Reply, Session,
+    DeleteNode, DrainOrder, EditNode, EventDone, EventOutcome, Fence, NodeChange, Proposal,
+    ProposalId, Refusal, Reply, Session,
 };
 use baton_model::ids::{
     ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, RequestId, Revision, WallMs,
@@ -97,7 +97,7 @@ fn node() -> NodeRecord {
     node.requests = vec![RequestId("req-6".into())];
     node.acted = Some((ConductorId(3), Incarnation(8)));
     node.intent = intents().into_iter().next();
-    node.pin = Some(ConductorId(1));
+    node.pin = Some("c1".into());
     node.sync_failures = 2;
     node.name = text("rack1-u17");
     node.interfaces.power = "ipmitool".into();
@@ -167,7 +167,7 @@ fn all_edits() -> Vec<NodeEdit> {
         NodeEdit::ConsoleEnabled(false),
         NodeEdit::BootMode(text("uefi")),
         NodeEdit::SecureBoot(Some(false)),
-        NodeEdit::Pin(Some(ConductorId(2))),
+        NodeEdit::Pin(Some("c2".into())),
     ]
 }
 
@@ -271,7 +271,10 @@ fn commands() -> Vec<Command> {
             backfill: Some(NODE),
             failure: "none".into(),
         }))),
-        Command::ConductorServing(SESSION),
+        Command::DrainOrder(DrainOrder {
+            host: "c1".into(),
+            drained: true,
+        }),
         Command::EventsClaim(ClaimEvents {
             session: fence.session,
             instances: vec![OTHER],
@@ -290,7 +293,7 @@ pub(crate) fn proposals() -> Vec<(&'static str, Proposal)> {
             Command::ConductorUp(_)
             | Command::ConductorDraining(_)
             | Command::ConductorDown(_)
-            | Command::ConductorServing(_)
+            | Command::DrainOrder(_)
             | Command::ConductorRemove(_)
             | Command::NodeCreate(_)
             | Command::NodeEdit(_)
@@ -392,6 +395,7 @@ pub(crate) fn records() -> Vec<(&'static str, Stored)> {
     [
         Stored::Node(Arc::new(node())),
         Stored::Conductor(ConductorId(3), conductor),
+        Stored::Drained([("c1".into(), AT)].into()),
         Stored::Outbox(event),
         Stored::Reply(replied),
         Stored::Object(Arc::new(object())),
@@ -401,6 +405,7 @@ pub(crate) fn records() -> Vec<(&'static str, Stored)> {
         let name = match &record {
             Stored::Node(_) => "node",
             Stored::Conductor(..) => "conductor",
+            Stored::Drained(_) => "drained",
             Stored::Outbox(_) => "outbox",
             Stored::Reply(_) => "reply",
             Stored::Object(_) => "object",

@@ -305,7 +305,7 @@ impl World {
                 match change {
                     Change::Outbox(instance) => drop(conductor.touched.insert(instance)),
                     Change::Conductor(_) => conductor.everything = true,
-                    Change::Node(_) | Change::Reply(..) | Change::Object(..) => {}
+                    Change::Node(_) | Change::Reply(..) | Change::Object(..) | Change::Drained => {}
                 }
             }
         }
