@@ -5,6 +5,7 @@
 //! the first entry that is enabled is the default. Nothing here contacts a BMC. A node whose interface is not enabled
 //! (any more) is still shown, edited and synced: only what needs the interface refuses.
 
+pub mod fake;
 mod types;
 mod validate;
 
@@ -319,7 +320,7 @@ fn check(kind: &HardwareType, slot: Slot, name: &str, enabled: &Enabled) -> Resu
             ),
         ));
     }
-    if !kind.supported(slot).contains(&name) {
+    if !kind.accepts(slot, name) {
         return Err(Refused::new(
             400,
             format!(

@@ -22,6 +22,23 @@ const FREE_PORTS_FROM: u16 = 12_000;
 /// See [`FREE_PORTS_FROM`]; two conductors' worth, so that stretches of a cluster overlap and none is missed.
 const FREE_PORTS_STEP: u16 = 20;
 
+/// What nodes may use: the defaults, and every fake interface beside them, so that a machine can go through states for which
+/// it has no deploy agent.
+const INTERFACES: &str = r#"enabled_hardware_types = ["fake-hardware", "ipmi", "redfish", "manual-management"]
+enabled_bios_interfaces = ["no-bios", "redfish", "fake"]
+enabled_boot_interfaces = ["ipxe", "pxe", "redfish-virtual-media", "fake"]
+enabled_console_interfaces = ["no-console", "fake"]
+enabled_deploy_interfaces = ["autodetect", "direct", "ramdisk", "bootc", "fake", "noop"]
+enabled_firmware_interfaces = ["no-firmware", "fake"]
+enabled_inspect_interfaces = ["no-inspect", "redfish", "fake"]
+enabled_management_interfaces = ["ipmitool", "redfish", "fake", "noop"]
+enabled_power_interfaces = ["ipmitool", "redfish", "fake"]
+enabled_raid_interfaces = ["agent", "no-raid", "redfish", "fake"]
+enabled_rescue_interfaces = ["no-rescue", "fake"]
+enabled_storage_interfaces = ["cinder", "noop", "fake"]
+enabled_vendor_interfaces = ["ipmitool", "redfish", "no-vendor", "fake"]
+"#;
+
 /// Which port is whose, and what else the conductors have in common.
 pub(super) struct Layout {
     base: u16,
@@ -133,7 +150,7 @@ impl Layout {
         format!(
             "# Written by `baton dev`.\n\
              [DEFAULT]\nhost = \"conductor-{number}\"\n\
-             enabled_hardware_types = [\"fake-hardware\", \"ipmi\", \"redfish\"]\n\
+             {INTERFACES}\
              [conductor]\nsync_power_state_interval = {}\nautomated_clean = false\n\
              rack = \"rack-{number}\"\n\
              [cluster]\nconductor_id = {number}\ndata_dir = \"{}\"\nlisten = \"127.0.0.1:{}\"\npeers = [{peers}]\n\

@@ -10,3 +10,4 @@ mod rack;
 mod reload;
 mod rolling;
 mod support;
+mod walk;

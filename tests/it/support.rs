@@ -266,6 +266,82 @@ impl Drop for Dev {
     }
 }
 
+/// The real client in a process that stays, for tests with many commands.
+pub(crate) struct Client {
+    child: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Client {
+    /// Speaks to this conductor.
+    pub(crate) fn start(dev: &Dev, conductor: u8) -> Self {
+        let program = on_path(&client()).expect("the client is missing: run scripts/setup");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/client.py");
+        let mut child = Command::new(program.with_file_name("python3"))
+            .arg(script)
+            .env("OS_AUTH_TYPE", "none")
+            .env(
+                "OS_ENDPOINT",
+                format!("http://127.0.0.1:{}", dev.api(conductor)),
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let answers = BufReader::new(child.stdout.take().expect("its output is piped"));
+        Self { child, answers }
+    }
+
+    fn ask(&mut self, arguments: &[&str]) -> Value {
+        let mut line = serde_json::to_string(arguments).unwrap();
+        line.push('\n');
+        let input = self.child.stdin.as_mut().expect("its input is piped");
+        input.write_all(line.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("it answers");
+        serde_json::from_str(&answer).expect("an answer is JSON")
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) fn run(&mut self, arguments: &[&str]) {
+        let answer = self.ask(arguments);
+        assert_eq!(answer["status"], 0, "baremetal {arguments:?}: {answer}");
+    }
+
+    /// Runs a command that must be refused; what the client says.
+    pub(crate) fn refused(&mut self, arguments: &[&str]) -> String {
+        let answer = self.ask(arguments);
+        assert_ne!(answer["status"], 0, "baremetal {arguments:?}: {answer}");
+        answer["err"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Runs a command that prints a table; the table as JSON.
+    pub(crate) fn table(&mut self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["-f", "json"]].concat();
+        let answer = self.ask(&arguments);
+        assert_eq!(answer["status"], 0, "baremetal {arguments:?}: {answer}");
+        serde_json::from_str(answer["out"].as_str().unwrap_or_default()).expect("a table")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Where a program is.
+fn on_path(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return Some(program.to_owned());
+    }
+    let path = std::env::vars_os().find(|(key, _)| key == "PATH")?.1;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
 /// GET; `None` unless it was answered with 200.
 pub(crate) fn get(port: u16, path: &str) -> Option<Value> {
     exchange(port, "GET", path, "")

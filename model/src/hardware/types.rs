@@ -13,10 +13,13 @@ pub struct HardwareType {
     own: fn(Slot) -> &'static [&'static str],
 }
 
+/// The hardware type without hardware.
+const FAKE: &str = "fake-hardware";
+
 /// Every hardware type baton knows. Room for more: one row and one function.
 pub const HARDWARE_TYPES: &[HardwareType] = &[
     HardwareType {
-        name: "fake-hardware",
+        name: FAKE,
         class: "FakeHardware",
         own: fake_hardware,
     },
@@ -48,6 +51,17 @@ impl HardwareType {
     #[must_use]
     pub fn supported(&self, slot: Slot) -> &'static [&'static str] {
         (self.own)(slot)
+    }
+
+    /// Whether a node of this type may use an interface. `fake-hardware` takes any that some type supports, so that real
+    /// interfaces can be tried beside fake ones; its own list only chooses defaults (Ironic `drivers/fake_hardware.py`).
+    #[must_use]
+    pub fn accepts(&self, slot: Slot, name: &str) -> bool {
+        self.supported(slot).contains(&name)
+            || (self.name == FAKE
+                && HARDWARE_TYPES
+                    .iter()
+                    .any(|kind| kind.supported(slot).contains(&name)))
     }
 }
 
@@ -183,6 +197,7 @@ pub(super) fn properties_of(
         (Slot::Boot, "ipxe" | "pxe" | "http-ipxe" | "http") => RAMDISK,
         (Slot::Rescue, "agent") => RESCUE,
         (Slot::Vendor, "fake") => FAKE_VENDOR,
+        (Slot::Deploy | Slot::Inspect | Slot::Power | Slot::Rescue, "fake") => FAKE_ANY,
         _ => &[],
     }
 }
@@ -217,3 +232,8 @@ const FAKE_VENDOR: &[(&str, &str)] = &[
     ("B1", "B1 description. Required."),
     ("B2", "B2 description. Required."),
 ];
+
+const FAKE_ANY: &[(&str, &str)] = &[(
+    super::fake::FAILURES,
+    "What the fake interfaces are to fail at, a list such as power, inspect, tear_down, rescue, deploy.deploy. Optional.",
+)];

@@ -4,7 +4,7 @@ use super::goal::Goal;
 use super::{Context, Effect, NodeCore, Note, Phase, Then};
 use crate::command::NodeChange;
 use crate::node::power::{PowerCause, PowerState};
-use crate::node::provision::Verb;
+use crate::node::provision::{ProvisionState, Verb};
 
 impl NodeCore {
     pub(super) fn close(&mut self, mut changes: Vec<NodeChange>, out: &mut Vec<Effect>) {
@@ -134,6 +134,17 @@ impl NodeCore {
         let mut changes = vec![NodeChange::LastError(Some(text))];
         if self.record.target_power_state.is_some() {
             changes.push(NodeChange::TargetPower(None));
+        }
+        match self.record.provision_state {
+            // The instance is gone from here however its machine took it (Ironic clears it in a `finally`).
+            ProvisionState::Deleting => changes.push(NodeChange::ForgetInstance),
+            // Nothing is enforced on a machine that was not adopted (conductor.md §8).
+            ProvisionState::Adopting => changes.push(NodeChange::Power {
+                state: None,
+                cause: PowerCause::Step,
+                notify: false,
+            }),
+            _ => {}
         }
         if self.record.provision_state.is_working() {
             changes.extend(self.steps_failed(&reason));

@@ -1,6 +1,7 @@
 //! What work is for: the goal behind a power request or a verb.
 
 use crate::apply::illegal;
+use crate::hardware::fake;
 use crate::node::edit::Refused;
 use crate::node::power::PowerRequest;
 use crate::node::provision::{ProvisionState, Verb};
@@ -60,6 +61,26 @@ impl Goal {
             Verb::Unrescue => Some(Self::Unrescue),
             Verb::Abort | Verb::Done | Verb::Fail | Verb::Wait | Verb::Resume | Verb::Hold => None,
         }
+    }
+
+    /// Why the fake interface that is to do this fails at it, if it was told to.
+    pub(super) fn fake_failure(self, node: &NodeRecord) -> Option<String> {
+        let interfaces = &node.interfaces;
+        let (interface, what) = match self {
+            Self::Power { .. } | Self::Verify => (&interfaces.power, "power"),
+            Self::Adopt => (&interfaces.deploy, "adopt"),
+            Self::Inspect => (&interfaces.inspect, "inspect"),
+            Self::TearDown => (&interfaces.deploy, "tear_down"),
+            Self::Rescue => (&interfaces.rescue, "rescue"),
+            Self::Unrescue => (&interfaces.rescue, "unrescue"),
+            // Steps have names of their own; the rest is no fake interface's work.
+            Self::Steps(_)
+            | Self::Clean
+            | Self::InterruptedReboot { .. }
+            | Self::Nmi
+            | Self::TakeOver => return None,
+        };
+        fake::failure(node, interface, what)
     }
 
     /// Whether the node's interfaces can do what the verb needs.

@@ -25,6 +25,10 @@ impl NodeCore {
             self.next_step(context, flow, Vec::new(), out);
             return;
         };
+        if let Some(error) = steps::fake_failure(&self.record, &step) {
+            self.fail(&error, out);
+            return;
+        }
         let plan: VecDeque<Step> = match steps::kind(&self.record, flow, &step) {
             None => {
                 self.fail("the node's interfaces have no such step", out);

@@ -242,6 +242,10 @@ impl NodeCore {
             self.begin_to_fence(context, out);
             return;
         }
+        if let Some(error) = goal.fake_failure(&self.record) {
+            self.fail(&error, out);
+            return;
+        }
         let driver = PowerDriver::of(&self.record);
         let has_bmc = matches!(driver, PowerDriver::Ipmi | PowerDriver::Redfish);
         match goal {

@@ -3,6 +3,7 @@
 //! Everything else needs the deploy agent or a vendor's interface, whose seat is here.
 
 use super::{Flow, Kind};
+use crate::hardware::fake;
 use crate::node::power::PowerRequest;
 use crate::node::record::NodeRecord;
 use serde_json::Value;
@@ -117,6 +118,16 @@ pub(crate) fn kind(node: &NodeRecord, flow: Flow, step: &Value) -> Option<Kind> 
                 Kind::Instant
             }
         })
+}
+
+/// Why the fake interface that is to do this step fails at it, if it was told to.
+pub(crate) fn fake_failure(node: &NodeRecord, step: &Value) -> Option<String> {
+    let interface = match kind(node, Flow::Service, step) {
+        Some(Kind::Power(_)) => return fake::failure(node, &node.interfaces.power, "power"),
+        Some(Kind::Hold | Kind::Wait(_)) => return None,
+        Some(Kind::Instant | Kind::Asynchronous) | None => word(step, "interface"),
+    };
+    fake::failure(node, interface_of(node, interface), &name(step))
 }
 
 /// Whether a user may abort while the step waits.

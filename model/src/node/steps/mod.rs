@@ -17,7 +17,7 @@ use super::power::PowerRequest;
 use super::provision::ProvisionState;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use catalog::{kind, name};
+pub(crate) use catalog::{fake_failure, kind, name};
 pub use list::{automated, deploy};
 pub(crate) use progress::is_manual;
 pub use progress::{Progress, Resume, after_takeover};

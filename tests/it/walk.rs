@@ -1,0 +1,295 @@
+//! The real client walks machines through every stable state and back, and each transition fails once on the way.
+//!
+//! A machine without a deploy agent goes all the way as `fake-hardware`: with every interface fake, or with a real power
+//! and management interface beside fake ones, as Ironic allows. Under its own driver it goes as far as its interfaces do,
+//! and hears why not further.
+
+use crate::support::{Client, Dev, eventually, exchange};
+use serde_json::Value;
+
+/// One node on its way.
+struct Walk<'a> {
+    dev: &'a Dev,
+    client: Client,
+    node: &'a str,
+}
+
+impl Walk<'_> {
+    fn show(&mut self) -> Value {
+        self.client.table(&["node", "show", self.node])
+    }
+
+    /// Waits until the node rests in this state.
+    fn reaches(&mut self, state: &str) -> Value {
+        let what = format!("{} to be {state}", self.node);
+        eventually(&what, || {
+            let node = self.dev.nodes(1).remove(self.node)?;
+            let rests = node["provision_state"] == state && node["reservation"].is_null();
+            rests.then_some(node)
+        })
+    }
+
+    /// A verb that succeeds, and where it leads.
+    fn does(&mut self, verb: &[&str], state: &str) -> Value {
+        let arguments = [&["node", verb[0], self.node], &verb[1..]].concat();
+        self.client.run(&arguments);
+        self.reaches(state)
+    }
+
+    /// A verb that fails on the way, and where it leaves the node.
+    fn fails(&mut self, verb: &[&str], state: &str, why: &str) -> Value {
+        let node = self.does(verb, state);
+        let error = node["last_error"].as_str().unwrap_or_default();
+        assert!(error.contains(why), "{verb:?}: {error}");
+        node
+    }
+
+    /// A verb that is refused at once.
+    fn is_refused(&mut self, verb: &[&str], why: &str) {
+        let arguments = [&["node", verb[0], self.node], &verb[1..]].concat();
+        let told = self.client.refused(&arguments);
+        assert!(told.contains(why), "{verb:?}: {told}");
+    }
+
+    /// Tells the fake interfaces what to fail at.
+    fn break_down(&mut self, what: &str) {
+        let info = format!("fake_failures={what}");
+        self.client
+            .run(&["node", "set", self.node, "--driver-info", &info]);
+    }
+
+    fn mend(&mut self) {
+        let unset = ["node", "unset", self.node, "--driver-info", "fake_failures"];
+        self.client.run(&unset);
+    }
+
+    /// A verb that fails because a fake interface was told to.
+    fn breaks(&mut self, what: &str, verb: &[&str], state: &str) -> Value {
+        self.break_down(what);
+        let node = self.fails(verb, state, what);
+        self.mend();
+        node
+    }
+
+    /// Ends the maintenance that a failed step has left.
+    fn leaves_fault(&mut self, node: &Value, fault: &str) {
+        assert_eq!(node["fault"], fault);
+        assert_eq!(node["maintenance"], true);
+        self.client
+            .run(&["node", "maintenance", "unset", self.node]);
+    }
+
+    /// From `manageable` through everything that the fake interfaces do, back to `available`.
+    fn all_states(&mut self) {
+        // Inspection.
+        self.breaks("inspect", &["inspect"], "inspect failed");
+        self.does(&["inspect"], "manageable");
+
+        // Manual cleaning: in order, held, let go, aborted, failed.
+        let steps = r#"[{"interface": "raid", "step": "create_configuration"}, {"interface": "power", "step": "power_on"},
+            {"interface": "power", "step": "hold"}, {"interface": "power", "step": "power_off"}]"#;
+        let held = self.does(&["clean", "--clean-steps", steps], "clean hold");
+        assert_eq!(held["power_state"], "power on");
+        let clean = self.does(&["unhold"], "manageable");
+        assert_eq!(clean["power_state"], "power off");
+        self.does(&["clean", "--clean-steps", steps], "clean hold");
+        self.fails(&["abort"], "clean failed", "clean operation was aborted");
+        self.does(&["manage"], "manageable");
+        let verb = ["clean", "--clean-steps", steps];
+        let node = self.breaks("raid.create_configuration", &verb, "clean failed");
+        self.leaves_fault(&node, "clean failure");
+        self.does(&["manage"], "manageable");
+
+        // Automated cleaning.
+        self.client
+            .run(&["node", "set", self.node, "--automated-clean"]);
+        let node = self.breaks("vendor.log_passthrough", &["provide"], "clean failed");
+        self.leaves_fault(&node, "clean failure");
+        self.does(&["manage"], "manageable");
+        self.does(&["provide"], "available");
+
+        // Deployment: held, aborted, failed, done, again.
+        let hold = r#"[{"interface": "deploy", "step": "hold", "args": {}, "priority": 150}]"#;
+        self.does(&["deploy", "--deploy-steps", hold], "deploy hold");
+        self.fails(&["abort"], "deploy failed", "deploy operation was aborted");
+        self.breaks("deploy.deploy", &["deploy"], "deploy failed");
+        let active = self.does(&["deploy"], "active");
+        assert_eq!(active["last_error"], Value::Null);
+        self.breaks("deploy.deploy", &["rebuild"], "deploy failed");
+        self.does(&["rebuild"], "active");
+
+        // Rescue.
+        let rescue = ["rescue", "--rescue-password", "let me in"];
+        self.breaks("rescue", &rescue, "rescue failed");
+        self.does(&rescue, "rescue");
+        self.breaks("unrescue", &["unrescue"], "unrescue failed");
+        self.does(&["unrescue"], "active");
+
+        // Service: held, let go, aborted, failed, waiting.
+        let steps = r#"[{"interface": "power", "step": "hold"}, {"interface": "bios", "step": "factory_reset"}]"#;
+        let service = ["service", "--service-steps", steps];
+        self.does(&service, "service hold");
+        self.does(&["unhold"], "active");
+        self.does(&service, "service hold");
+        self.does(&["abort"], "active");
+        self.break_down("bios.factory_reset");
+        self.does(&service, "service hold");
+        let node = self.fails(&["unhold"], "service failed", "bios.factory_reset");
+        self.mend();
+        self.leaves_fault(&node, "service failure");
+        self.does(&["abort"], "active");
+        let waits = r#"[{"interface": "vendor", "step": "trigger_servicewait"}]"#;
+        self.does(&["service", "--service-steps", waits], "service wait");
+        self.does(&["abort"], "active");
+
+        // Undeploy, twice: the instance goes even when its machine does not let go.
+        let instance = "44444444-2222-4333-8444-555555555555";
+        self.client
+            .run(&["node", "set", self.node, "--instance-uuid", instance]);
+        let node = self.breaks("tear_down", &["undeploy"], "error");
+        assert_eq!(node["instance_uuid"], Value::Null);
+        self.does(&["undeploy"], "available");
+
+        // Adoption.
+        self.does(&["manage"], "manageable");
+        let node = self.breaks("adopt", &["adopt"], "adopt failed");
+        assert_eq!(node["power_state"], Value::Null, "nothing is enforced");
+        self.does(&["manage"], "manageable");
+        self.does(&["adopt"], "active");
+        self.does(&["undeploy"], "available");
+    }
+}
+
+#[test]
+fn a_fake_machine_goes_through_every_state_and_fails_every_transition_once() {
+    let data = tempfile::tempdir().expect("a directory");
+    let dev = Dev::start(0, data.path());
+    let mut walk = Walk {
+        client: Client::start(&dev, 1),
+        dev: &dev,
+        node: "walker",
+    };
+    walk.client.run(&[
+        "node",
+        "create",
+        "--driver",
+        "fake-hardware",
+        "--name",
+        "walker",
+    ]);
+    walk.breaks("power", &["manage"], "enroll");
+    walk.does(&["manage"], "manageable");
+    walk.all_states();
+    assert_eq!(walk.show()["provision_state"], "available");
+    walk.client.run(&["node", "delete", "walker"]);
+    dev.stop();
+}
+
+#[test]
+fn a_simulated_redfish_machine_goes_through_every_state_and_one_of_its_own_driver_hears_what_it_lacks()
+ {
+    let data = tempfile::tempdir().expect("a directory");
+    let dev = Dev::start(2, data.path());
+    let nodes = dev.nodes(1);
+    let by = |driver: &str| {
+        let found = nodes.values().find(|node| node["driver"] == driver);
+        found.expect("one of each is enrolled")["name"]
+            .as_str()
+            .expect("a name")
+            .to_owned()
+    };
+    let (redfish, ipmi) = (by("redfish"), by("ipmi"));
+    let mut walk = Walk {
+        client: Client::start(&dev, 1),
+        dev: &dev,
+        node: &redfish,
+    };
+    // Nothing is taken for deployed or clean that was not.
+    walk.is_refused(&["deploy"], "does not support deploy");
+    walk.does(&["manage"], "manageable");
+    walk.is_refused(&["inspect"], "does not support inspect");
+    let steps = r#"[{"interface": "deploy", "step": "erase_devices"}]"#;
+    walk.is_refused(&["clean", "--clean-steps", steps], "deploy agent");
+    walk.client
+        .run(&["node", "set", &redfish, "--automated-clean"]);
+    walk.fails(&["provide"], "clean failed", "deploy agent");
+    walk.does(&["manage"], "manageable");
+    walk.client
+        .run(&["node", "unset", &redfish, "--automated-clean"]);
+    // What needs no agent works.
+    let steps =
+        r#"[{"interface": "power", "step": "power_on"}, {"interface": "power", "step": "reboot"}]"#;
+    walk.does(&["clean", "--clean-steps", steps], "manageable");
+    assert_eq!(dev.machine(&redfish)["power"], "on");
+    walk.does(&["adopt"], "active");
+    walk.is_refused(
+        &["rescue", "--rescue-password", "x"],
+        "does not support rescue",
+    );
+    let steps = r#"[{"interface": "power", "step": "power_off"}]"#;
+    walk.does(&["service", "--service-steps", steps], "active");
+    assert_eq!(dev.machine(&redfish)["power"], "off");
+
+    // A BMC that does not answer fails the tear-down, and the next one succeeds.
+    let number = dev.machine(&redfish)["machine"].to_string();
+    let faults = format!("/v1/machines/{number}/faults");
+    let control = dev.control();
+    exchange(control, "PUT", &faults, r#"{"kind": "busy"}"#).expect("the fault is set");
+    walk.fails(&["undeploy"], "error", "busy");
+    exchange(control, "DELETE", &faults, "").expect("the fault is cleared");
+    walk.does(&["undeploy"], "available");
+
+    // The same machine with its own power and management, and fake interfaces for what takes an agent.
+    let info = nodes[&redfish]["driver_info"].clone();
+    let text = |key: &str| format!("{key}={}", info[key].as_str().expect("a text"));
+    let mut create = vec![
+        "node",
+        "create",
+        "--name",
+        "walker",
+        "--driver",
+        "fake-hardware",
+    ];
+    create.extend([
+        "--power-interface",
+        "redfish",
+        "--management-interface",
+        "redfish",
+    ]);
+    let settings = [
+        text("redfish_address"),
+        text("redfish_verify_ca"),
+        text("redfish_username"),
+        "redfish_password=wrong".to_owned(),
+    ];
+    for setting in &settings {
+        create.extend(["--driver-info", setting]);
+    }
+    let system = info["redfish_system_id"]
+        .as_str()
+        .map(|id| format!("redfish_system_id={id}"));
+    if let Some(system) = &system {
+        create.extend(["--driver-info", system]);
+    }
+    walk.client.run(&["node", "delete", &redfish]);
+    walk.node = "walker";
+    walk.client.run(&create);
+    walk.fails(&["manage"], "enroll", "refused user");
+    walk.client.run(&[
+        "node",
+        "set",
+        "walker",
+        "--driver-info",
+        "redfish_password=password",
+    ]);
+    walk.does(&["manage"], "manageable");
+    walk.all_states();
+
+    // And IPMI under its own driver, as far as it goes.
+    walk.node = &ipmi;
+    walk.is_refused(&["deploy"], "does not support deploy");
+    walk.does(&["manage"], "manageable");
+    walk.does(&["adopt"], "active");
+    walk.does(&["undeploy"], "available");
+    dev.stop();
+}
