@@ -179,9 +179,9 @@ async fn refusals_have_ironics_status() {
             "does not match",
         ),
         (
-            json!([{"op": "add", "path": "/power_interface", "value": "redfish"}]),
+            json!([{"op": "add", "path": "/power_interface", "value": "steam"}]),
             400,
-            "not supported by hardware type FakeHardware",
+            "Could not find the following interface",
         ),
         (
             json!([{"op": "add", "path": "/chassis_uuid", "value": "11111111-2222-3333-4444-555555555555"}]),
