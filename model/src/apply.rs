@@ -99,6 +99,7 @@ impl Entry<'_> {
             Command::DrainOrder(order) => self.drain_order(order),
             Command::EventsClaim(claim) => self.claim_events(&claim),
             Command::DeadLetters(wish) => Ok(self.decide_dead_letters(&wish)),
+            Command::EventsRelease(release) => Ok(self.release_events(&release)),
         }
     }
 

@@ -85,6 +85,8 @@ pub enum Command {
     EventsClaim(ClaimEvents),
     /// An operator decides about dead letters.
     DeadLetters(DecideDeadLetters),
+    /// A conductor hands events over to those that own their nodes now. It has nothing about them on its way.
+    EventsRelease(ReleaseEvents),
 }
 
 impl Command {
@@ -106,6 +108,7 @@ impl Command {
             Self::DrainOrder(_) => "drain-order",
             Self::EventsClaim(_) => "events-claim",
             Self::DeadLetters(_) => "dead-letters",
+            Self::EventsRelease(_) => "events-release",
         }
     }
 }
@@ -329,6 +332,15 @@ pub struct ClaimEvents {
     pub session: Session,
     /// The instances.
     pub instances: Vec<Uuid>,
+}
+
+/// See [`Command::EventsRelease`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReleaseEvents {
+    /// Who hands over. Events that name another sender are left alone, and so are those of nodes that it owns.
+    pub session: Session,
+    /// The instances, each with its event's number; a newer event is left alone.
+    pub events: Vec<(Uuid, u64)>,
 }
 
 /// See [`Command::DeadLetters`].

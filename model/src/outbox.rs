@@ -17,7 +17,7 @@ pub use self::core::{Batch, Outbox, ReadBack};
 pub use guard::{Contradiction, RaceGuard, SETTLING};
 pub use record::{DeadReason, EventStatus, NAMED_MAX, OutboxEvent, Told, WAITING_MAX};
 pub use settings::{OutboxSettings, OutboxStats};
-pub use view::{Seen, may_send, seen};
+pub use view::{Part, Seen, may_send, seen};
 
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,8 @@ pub use feed::OutboxFeed;
 pub use handle::NotifierView;
 
 use crate::shared::Shared;
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
-use baton_model::command::{ClaimEvents, Command, Session};
+use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use baton_model::command::{ClaimEvents, Command, ReleaseEvents, Session};
 use baton_model::env::Mono;
 use baton_model::outbox::{Batch, Outbox, OutboxSettings, may_send, seen};
 use baton_model::port::compute::{Compute, ComputeError, ItemResult, ServerPower, Trouble};
@@ -47,6 +47,7 @@ pub struct NotifierActor {
     rescan_at: Mono,
     published_at: Option<Mono>,
     claiming: bool,
+    releasing: bool,
     reporting: bool,
     wake: Option<SpawnHandle>,
     watch: Option<tokio::task::JoinHandle<()>>,
@@ -76,6 +77,7 @@ impl NotifierActor {
             rescan_at: Mono(0),
             published_at: None,
             claiming: false,
+            releasing: false,
             reporting: false,
             wake: None,
             watch: None,
@@ -95,7 +97,8 @@ impl NotifierActor {
             if let Some(check) = self.core.next_check(now) {
                 self.read_back(compute, check.servers, ctx);
             }
-            self.claim(ctx);
+            self.claim(now, ctx);
+            self.release(now, ctx);
             self.report(ctx);
         }
         self.publish(now);
@@ -167,19 +170,33 @@ impl NotifierActor {
         }));
     }
 
-    fn claim(&mut self, ctx: &Context<Self>) {
-        let instances = self.core.claims();
+    fn claim(&mut self, now: Mono, ctx: &Context<Self>) {
         // Without a lease the claim would be refused, or be followed by one of the next life.
-        if self.claiming
-            || instances.is_empty()
-            || self.shared.env.clock.now() >= self.shared.lease.until()
-        {
+        if self.claiming || now >= self.shared.lease.until() {
+            return;
+        }
+        let instances = self.core.claims(now);
+        if instances.is_empty() {
             return;
         }
         self.claiming = true;
         let session = self.session;
         let claim = ClaimEvents { session, instances };
         self.propose(Command::EventsClaim(claim), Proposal::Claim, ctx);
+    }
+
+    fn release(&mut self, now: Mono, ctx: &Context<Self>) {
+        if self.releasing {
+            return;
+        }
+        let events = self.core.releases(now);
+        if events.is_empty() {
+            return;
+        }
+        self.releasing = true;
+        let session = self.session;
+        let release = ReleaseEvents { session, events };
+        self.propose(Command::EventsRelease(release), Proposal::Release, ctx);
     }
 
     fn report(&mut self, ctx: &Context<Self>) {
@@ -369,6 +386,7 @@ impl Handler<Checked> for NotifierActor {
 #[derive(Clone, Copy, Debug)]
 enum Proposal {
     Claim,
+    Release,
     Report,
 }
 
@@ -387,6 +405,14 @@ impl Handler<Proposed> for NotifierActor {
         match which {
             Proposal::Claim => self.claiming = false,
             Proposal::Report => self.reporting = false,
+            Proposal::Release => {
+                self.releasing = false;
+                if applied {
+                    self.core.released();
+                    // What came back meanwhile is sent here after all.
+                    self.rescan_at = Mono(0);
+                }
+            }
         }
         // What was applied is in the feed already. What was not is proposed again with the next look, a second later at
         // most: the proposer has tried for long enough.
@@ -412,18 +438,20 @@ impl Handler<ConfigureOutbox> for NotifierActor {
     }
 }
 
-// --- Stop ---------------------------------------------------------------------------------------
+// --- Idle ---------------------------------------------------------------------------------------
 
-/// Stops for good: a conductor that drains sends nothing more.
+/// Whether nothing of this notifier's is under way and all its events are told or handed over: a conductor that drains may
+/// end then, and its successors need not wait for requests of its own.
 #[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct StopNotifier;
+#[rtype(result = "bool")]
+pub struct IsIdle;
 
-impl Handler<StopNotifier> for NotifierActor {
-    type Result = ();
+impl Handler<IsIdle> for NotifierActor {
+    type Result = bool;
 
-    fn handle(&mut self, _: StopNotifier, ctx: &mut Context<Self>) {
-        ctx.stop();
+    fn handle(&mut self, _: IsIdle, ctx: &mut Context<Self>) -> bool {
+        self.look(ctx);
+        self.compute.is_none() || self.core.is_idle()
     }
 }
 

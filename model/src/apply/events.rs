@@ -2,7 +2,8 @@
 
 use super::Entry;
 use crate::command::{
-    ClaimEvents, DecideDeadLetters, Decision, EventDone, EventOutcome, Refusal, Reply,
+    ClaimEvents, DecideDeadLetters, Decision, EventDone, EventOutcome, Refusal, ReleaseEvents,
+    Reply,
 };
 use crate::ids::NodeId;
 use crate::node::record::NodeRecord;
@@ -78,6 +79,29 @@ impl Entry<'_> {
             }
         }
         Ok(self.done())
+    }
+
+    pub(super) fn release_events(&mut self, release: &ReleaseEvents) -> Reply {
+        for (instance, seq) in &release.events {
+            let Some(event) = self.state.outbox_of(*instance) else {
+                continue;
+            };
+            let owner = self
+                .state
+                .node(event.node)
+                .and_then(|node| self.state.owner_session(node));
+            if let Some(owner) = owner
+                && event.seq == *seq
+                && event.sender == release.session
+                && owner != release.session
+            {
+                self.put_event(OutboxEvent {
+                    sender: owner,
+                    ..event.clone()
+                });
+            }
+        }
+        self.done()
     }
 
     pub(super) fn decide_dead_letters(&mut self, wish: &DecideDeadLetters) -> Reply {

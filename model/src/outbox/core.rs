@@ -1,12 +1,12 @@
 //! The sender's core: events, answers and time in; requests and proposals out.
 
 use super::stage::{Pending, Stage, Stages};
-use super::{NAMED_MAX, OutboxSettings, OutboxStats, Seen, Told};
+use super::{NAMED_MAX, OutboxSettings, OutboxStats, Part, Seen, Told};
 use crate::command::{EventDone, EventOutcome};
 use crate::env::Mono;
 use crate::node::power::PowerState;
 use crate::port::compute::{ComputeError, ItemResult, PowerUpdate, ServerPower, Trouble};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -96,6 +96,11 @@ pub struct Outbox {
     requests: BTreeMap<u64, Request>,
     doubts: Doubts,
     checking: Option<Vec<(Uuid, u64)>>,
+    /// Claims that were asked for, and when last: what the log names ours because of them has to wait for the former sender's
+    /// request. Older ones than that wait have come to nothing.
+    claimed: BTreeMap<Uuid, Mono>,
+    /// Events that another conductor may be the sender of already, since we have proposed so.
+    releasing: BTreeSet<(Uuid, u64)>,
     next_id: u64,
     batch_cap: usize,
     failures: u32,
@@ -116,6 +121,8 @@ impl Outbox {
             requests: BTreeMap::new(),
             doubts: Doubts::default(),
             checking: None,
+            claimed: BTreeMap::new(),
+            releasing: BTreeSet::new(),
             next_id: 0,
             batch_cap: 1,
             failures: 0,
@@ -140,10 +147,10 @@ impl Outbox {
 
     // --- What the log says ------------------------------------------------------------------------
 
-    /// The event of `instance` as the log has it now; `None` if there is none, or its node is owned elsewhere.
+    /// The event of `instance` as the log has it now; `None` if there is none, or it is no affair of this conductor.
     pub fn update(&mut self, now: Mono, instance: Uuid, seen: Option<Seen<'_>>) {
         let known = self.stages.get(instance).copied();
-        let Some(Seen { event, mine }) = seen else {
+        let Some(Seen { event, part }) = seen else {
             match known {
                 Some(busy) if busy.is_busy() => self.stages.put(Pending { gone: true, ..busy }),
                 Some(_) => self.stages.remove(instance),
@@ -160,9 +167,10 @@ impl Outbox {
             update,
             seq: event.seq,
             known_since: now,
-            mine,
+            part,
             gone: false,
             held_until: doubt,
+            patience_until: now + self.settings.handover_wait,
             attempts: 0,
             strikes: 0,
             seen_successes: None,
@@ -170,28 +178,55 @@ impl Outbox {
             vain_checks: 0,
             stage: Stage::Ready,
         };
+        let mine = matches!(part, Part::Send | Part::HandOver);
+        // What its former sender handed over is free; what was claimed may be on its way still.
+        let wait = self.settings.handover_wait;
+        let claim = match self.claimed.get(&instance) {
+            Some(asked) if mine && now.since(*asked) < wait => now + wait,
+            Some(_) | None => Mono(0),
+        };
+        if mine {
+            self.claimed.remove(&instance);
+        }
         let Some(known) = known else {
+            let held_until = doubt.max(claim);
+            let fresh = Pending {
+                held_until,
+                ..fresh
+            };
             self.stages.put(fresh.rest(now));
             return;
-        };
-        let claimed = mine && !known.mine;
-        let held_until = if claimed {
-            now + self.settings.handover_wait
-        } else {
-            known.held_until.max(doubt)
         };
         let is_same = known.seq == event.seq;
         let current = if is_same { known } else { fresh };
         let next = Pending {
-            mine,
+            part,
             gone: false,
-            held_until,
+            held_until: known.held_until.max(doubt).max(claim),
+            patience_until: if known.part == part {
+                known.patience_until
+            } else {
+                fresh.patience_until
+            },
             stage: known.stage,
             ..current
         };
         let settled = matches!(known.stage, Stage::Finished(_));
-        let keeps = known.is_busy() || (is_same && mine && !claimed) || (is_same && settled);
-        self.stages.put(if keeps { next } else { next.rest(now) });
+        let is_leaving = known.stage == Stage::Leaving;
+        let goes_on = part == Part::Send && known.part == Part::Send && !is_leaving;
+        let keeps = known.is_busy() || (is_same && (goes_on || settled));
+        let leaves = is_leaving && self.releasing.contains(&(instance, event.seq));
+        self.stages.put(if keeps {
+            next
+        } else if leaves && part == Part::Send {
+            // It came back while the log may be making it somebody else's.
+            Pending {
+                stage: Stage::Leaving,
+                ..next
+            }
+        } else {
+            next.rest(now)
+        });
     }
 
     /// The instances that are known here, for a look at everything.
@@ -201,13 +236,47 @@ impl Outbox {
 
     /// Events that the log is to call this life's own, before they may be sent.
     #[must_use]
-    pub fn claims(&self) -> Vec<Uuid> {
-        self.stages
-            .foreign
-            .iter()
-            .take(NAMED_MAX)
-            .copied()
-            .collect()
+    pub fn claims(&mut self, now: Mono) -> Vec<Uuid> {
+        let late = self.stages.awaited.iter();
+        let late = late.take_while(|(until, _)| *until <= now);
+        let late = late.map(|(_, instance)| *instance);
+        let foreign = self.stages.foreign.iter().copied();
+        let claims: Vec<Uuid> = foreign.chain(late).take(NAMED_MAX).collect();
+        self.claimed
+            .extend(claims.iter().map(|instance| (*instance, now)));
+        claims
+    }
+
+    /// Events that another conductor is to send from now on: nothing about them is under way here, and no request whose
+    /// answer was lost may still arrive. Propose them, as often as it takes until [`Outbox::released`].
+    #[must_use]
+    pub fn releases(&mut self, now: Mono) -> Vec<(Uuid, u64)> {
+        self.doubts.prune(now);
+        let is_free = |pending: &&Pending| {
+            pending.held_until <= now && !self.doubts.until.contains_key(&pending.update.instance)
+        };
+        let leaving = self.stages.leaving.iter();
+        let leaving = leaving.filter_map(|instance| self.stages.get(*instance));
+        let free = leaving.filter(is_free).take(NAMED_MAX);
+        let releases: Vec<_> = free
+            .map(|pending| (pending.update.instance, pending.seq))
+            .collect();
+        self.releasing.extend(&releases);
+        releases
+    }
+
+    /// A release was applied; the log tells whose its events are now. Show all that are known again.
+    pub fn released(&mut self) {
+        self.releasing.clear();
+    }
+
+    /// Whether nothing is under way and the log knows all that happened, so that this sender may end without a trace.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.requests.is_empty()
+            && self.checking.is_none()
+            && self.stages.leaving.is_empty()
+            && self.stages.finished.is_empty()
     }
 
     /// Events that are done with: propose them, as often as it takes until [`Outbox::update`] takes them away.
@@ -512,7 +581,7 @@ impl Outbox {
             Stage::Later(at.max(pending.held_until))
         };
         pending.attempts = pending.attempts.saturating_add(1);
-        self.stages.put(pending);
+        self.stages.put(pending.or_leave(now));
     }
 
     /// What the service said to one event.
@@ -551,7 +620,7 @@ impl Outbox {
             }
         };
         pending.seen_successes = None;
-        self.stages.put(pending);
+        self.stages.put(pending.or_leave(now));
     }
 
     // --- Read-back --------------------------------------------------------------------------------
@@ -600,7 +669,7 @@ impl Outbox {
             let Some(mut pending) = self.take_back(instance) else {
                 continue;
             };
-            if pending.seq != seq || !pending.mine {
+            if pending.seq != seq || pending.part != Part::Send {
                 self.stages.put(pending.rest(now));
                 continue;
             }

@@ -2,6 +2,7 @@
 
 use crate::command::EventOutcome;
 use crate::env::Mono;
+use crate::outbox::Part;
 use crate::port::compute::PowerUpdate;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -9,8 +10,12 @@ use uuid::Uuid;
 /// Where an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Another sender may have a request about it on its way; to be claimed.
+    /// A former sender, which is gone, may have a request about it on its way; to be claimed.
     Foreign,
+    /// Its sender lives and hands it over; to be claimed all the same if it has not by then.
+    Awaited(Mono),
+    /// The node has another owner; to be handed over, since nothing about it is under way.
+    Leaving,
     /// To be sent, not before this.
     Later(Mono),
     /// To be sent.
@@ -33,12 +38,14 @@ pub(super) struct Pending {
     pub(super) update: PowerUpdate,
     pub(super) seq: u64,
     pub(super) known_since: Mono,
-    /// This life is its sender by the log.
-    pub(super) mine: bool,
-    /// It left the outbox, or its node this conductor, while something was under way.
+    /// What is to be done about it here, by the log.
+    pub(super) part: Part,
+    /// It left the outbox, or another life became its sender, while something was under way.
     pub(super) gone: bool,
     /// Not before this, whatever changes: a former sender's request may still arrive.
     pub(super) held_until: Mono,
+    /// How long its sender may take to hand it over.
+    pub(super) patience_until: Mono,
     /// Failures of this very event.
     pub(super) attempts: u32,
     /// Failures alone, each after somebody else's success: the proof that it is the event and not the service.
@@ -60,6 +67,8 @@ pub(super) struct Stages {
     pub(super) later: BTreeSet<(Mono, Uuid)>,
     pub(super) checks: BTreeSet<(Mono, Uuid)>,
     pub(super) foreign: BTreeSet<Uuid>,
+    pub(super) awaited: BTreeSet<(Mono, Uuid)>,
+    pub(super) leaving: BTreeSet<Uuid>,
     pub(super) finished: BTreeSet<Uuid>,
 }
 
@@ -101,6 +110,8 @@ impl Stages {
             Stage::Later(at) => set(&mut self.later, (at, instance), add),
             Stage::Check(at) => set(&mut self.checks, (at, instance), add),
             Stage::Foreign => set(&mut self.foreign, instance, add),
+            Stage::Awaited(at) => set(&mut self.awaited, (at, instance), add),
+            Stage::Leaving => set(&mut self.leaving, instance, add),
             Stage::Finished(_) => set(&mut self.finished, instance, add),
             Stage::Suspect | Stage::Sent | Stage::Checking => {}
         }
@@ -110,14 +121,23 @@ impl Stages {
 impl Pending {
     /// The event waits for its turn (again).
     pub(super) fn rest(mut self, now: Mono) -> Self {
-        self.stage = if !self.mine {
-            Stage::Foreign
-        } else if now < self.held_until {
-            Stage::Later(self.held_until)
-        } else {
-            Stage::Ready
+        self.stage = match self.part {
+            Part::Claim => Stage::Foreign,
+            Part::Await => Stage::Awaited(self.patience_until),
+            Part::HandOver => Stage::Leaving,
+            Part::Send if now < self.held_until => Stage::Later(self.held_until),
+            Part::Send => Stage::Ready,
         };
         self
+    }
+
+    /// As it is, unless it is to go on with another conductor.
+    pub(super) fn or_leave(self, now: Mono) -> Self {
+        if self.part == Part::Send || matches!(self.stage, Stage::Finished(_)) {
+            self
+        } else {
+            self.rest(now)
+        }
     }
 
     /// Something about it is under way, which must end first.

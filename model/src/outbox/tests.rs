@@ -1,6 +1,7 @@
 //! Tests of the outbox: order, coalescing, what is sent again, what is given up.
 
 mod guard;
+mod handover;
 mod hour;
 
 use super::*;
@@ -45,8 +46,12 @@ fn after(millis: u64) -> Mono {
 }
 
 fn show(outbox: &mut Outbox, now: Mono, event: &OutboxEvent) {
-    let mine = event.sender == ME;
-    outbox.update(now, event.instance, Some(Seen { event, mine }));
+    let part = if event.sender == ME {
+        Part::Send
+    } else {
+        Part::Claim
+    };
+    outbox.update(now, event.instance, Some(Seen { event, part }));
 }
 
 fn outbox_with(settings: OutboxSettings, events: &[OutboxEvent]) -> Outbox {
@@ -332,14 +337,16 @@ fn what_another_life_may_have_sent_is_claimed_first_and_waits() {
         ..event(1, 5, PowerState::On)
     };
     let mut outbox = outbox(std::slice::from_ref(&foreign));
-    assert_eq!(outbox.claims(), [foreign.instance]);
+    assert_eq!(outbox.claims(START), [foreign.instance]);
     assert_eq!(outbox.next_batch(after(60_000)), None);
+    // Until the log has it, it is claimed again and again.
+    assert_eq!(outbox.claims(after(59_900)), [foreign.instance]);
     let claimed = OutboxEvent {
         sender: ME,
         ..foreign
     };
     show(&mut outbox, after(60_000), &claimed);
-    assert!(outbox.claims().is_empty());
+    assert!(outbox.claims(START).is_empty());
     // A newer event does not jump the wait.
     show(&mut outbox, after(61_000), &event(1, 8, PowerState::Off));
     assert_eq!(outbox.next_batch(after(92_999)), None);

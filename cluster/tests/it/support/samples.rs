@@ -6,7 +6,7 @@ use baton_cluster::raft::types::{Entry, LeaderId, LogId, Membership, StoredMembe
 use baton_model::command::{
     ActOnNode, BreakLock, ClaimEvents, Command, ConductorUp, DecideDeadLetters, Decision,
     DeleteNode, DrainOrder, EditNode, EventDone, EventOutcome, Fence, NodeChange, Proposal,
-    ProposalId, Refusal, Reply, Session,
+    ProposalId, Refusal, ReleaseEvents, Reply, Session,
 };
 use baton_model::ids::{
     ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, RequestId, Revision, WallMs,
@@ -279,6 +279,10 @@ fn commands() -> Vec<Command> {
             session: fence.session,
             instances: vec![OTHER],
         }),
+        Command::EventsRelease(ReleaseEvents {
+            session: fence.session,
+            events: vec![(OTHER, 9)],
+        }),
         Command::DeadLetters(DecideDeadLetters {
             instances: vec![OTHER],
             decision: Decision::Drop,
@@ -303,7 +307,8 @@ pub(crate) fn proposals() -> Vec<(&'static str, Proposal)> {
             | Command::LockBreak(_)
             | Command::Object(_)
             | Command::EventsClaim(_)
-            | Command::DeadLetters(_) => command.name(),
+            | Command::DeadLetters(_)
+            | Command::EventsRelease(_) => command.name(),
         };
         let id = ProposalId {
             conductor: ConductorId(3),

@@ -45,55 +45,59 @@ impl Ledger {
         }
     }
 
-    /// Checks everything; how many events were heard, and how many of them again.
-    pub(super) fn check(&self, truth: &ClusterState) -> (usize, usize) {
+    /// Checks everything; how many events were heard, and how many of them again; or what is wrong.
+    pub(super) fn check(&self, truth: &ClusterState) -> Result<(usize, usize), String> {
         let (mut events, mut repeats) = (0, 0);
         for node in truth.nodes() {
             let instance = node.instance_uuid.expect("each has one");
             let Some(heard) = self.heard.get(&instance) else {
-                assert_eq!(
-                    node.power_state, None,
-                    "{instance} changed and was never told"
-                );
+                if node.power_state.is_some() {
+                    return Err(format!("{instance} changed and was never told"));
+                }
                 continue;
             };
             events += heard.len();
-            let last = heard.last().expect("not empty");
-            assert_eq!(Some(last.state), node.power_state, "{instance}: {heard:?}");
             for (at, pair) in heard.windows(2).enumerate() {
                 let [first, second] = pair else { continue };
-                assert!(
-                    first.seq <= second.seq,
-                    "{instance} out of order: {heard:?}"
-                );
-                if first.seq < second.seq {
-                    assert!(first.at <= second.at);
-                    continue;
+                if first.seq > second.seq || first.at > second.at {
+                    return Err(format!("{instance} out of order: {first:?}, {second:?}"));
                 }
-                repeats += 1;
-                assert_eq!(first.state, second.state);
-                // Told again: only where nobody could know of the first time.
-                let ended = self.ended.get(&(instance, first.seq));
-                assert!(
-                    ended.is_none_or(|heard| *heard > at + 1),
-                    "{instance} was told again after the log had called event {} done",
-                    first.seq
-                );
-                let senders = [
-                    self.answered.get(&first.flight),
-                    self.answered.get(&second.flight),
-                ];
-                let [Some(first_sender), second_sender] = senders else {
-                    continue;
-                };
-                assert_ne!(
-                    Some(first_sender),
-                    second_sender,
-                    "{instance}: one life told event {} twice though it was answered",
-                    first.seq
-                );
+                if first.seq == second.seq {
+                    repeats += 1;
+                    self.check_repeat(instance, at, *first, *second)?;
+                }
+            }
+            let last = heard.last().expect("not empty");
+            if Some(last.state) != node.power_state {
+                return Err(format!("{instance}: {last:?} is not its machine's state"));
             }
         }
-        (events, repeats)
+        Ok((events, repeats))
+    }
+
+    /// Told again: only where nobody could know of the first time.
+    fn check_repeat(
+        &self,
+        instance: Uuid,
+        at: usize,
+        first: Said,
+        second: Said,
+    ) -> Result<(), String> {
+        assert_eq!(first.state, second.state);
+        let ended = self.ended.get(&(instance, first.seq));
+        if ended.is_some_and(|heard| *heard <= at + 1) {
+            return Err(format!(
+                "{instance} was told again after the log had called event {} done",
+                first.seq
+            ));
+        }
+        let first_sender = self.answered.get(&first.flight);
+        if first_sender.is_some() && first_sender == self.answered.get(&second.flight) {
+            return Err(format!(
+                "{instance}: one life told event {} twice though it was answered",
+                first.seq
+            ));
+        }
+        Ok(())
     }
 }
