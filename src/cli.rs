@@ -7,6 +7,9 @@ use crate::bmc_sim::BmcSimArgs;
 use crate::cluster_command::{self, ClusterCommand};
 use crate::compute_sim::ComputeSimArgs;
 use crate::output;
+use baton_api::CertificateError;
+use baton_cluster::peer::tls::TlsError;
+use baton_compute::OptionsError;
 use baton_config::ConfigErrors;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -103,13 +106,21 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("baton: {error:#}"));
-            ExitCode::from(if error.is::<ConfigErrors>() {
+            ExitCode::from(if is_about_configuration(&error) {
                 EXIT_CONFIG
             } else {
                 1
             })
         }
     }
+}
+
+/// Whether the configuration, or a file that it names, has to be changed before another start can succeed.
+fn is_about_configuration(error: &anyhow::Error) -> bool {
+    error.is::<ConfigErrors>()
+        || error.is::<OptionsError>()
+        || error.is::<CertificateError>()
+        || error.is::<TlsError>()
 }
 
 fn dispatch(command: Command) -> anyhow::Result<()> {
@@ -146,6 +157,17 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_only_a_change_of_the_configuration_mends_is_told_by_the_exit_code() {
+        use anyhow::Context as _;
+        let nova: Result<(), _> = Err(OptionsError::KeyAlone);
+        let error = nova.context("no compute client").expect_err("an error");
+        assert!(is_about_configuration(&error));
+        assert!(!is_about_configuration(&anyhow::anyhow!(
+            "the disk is gone"
+        )));
     }
 
     #[test]

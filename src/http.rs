@@ -5,9 +5,14 @@ use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,18 +27,58 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The microversion that is asked for: the newest.
 const VERSION: &str = "1.115";
 
+/// The certificates in a file, as authorities.
+pub(crate) fn authorities(file: &Path) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(file)
+        .with_context(|| format!("could not read {}", file.display()))?;
+    let (added, _) = roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+    if added == 0 {
+        bail!("{} holds no certificate", file.display());
+    }
+    Ok(roots)
+}
+
 /// Speaks to one API.
 #[derive(Clone)]
 pub(crate) struct Json {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     token: Option<String>,
 }
 
 impl Json {
+    /// Speaks plain HTTP.
     pub(crate) fn new(base: String) -> Self {
+        Self::believing(base, RootCertStore::empty(), None)
+    }
+
+    /// Speaks to whoever shows a certificate of these authorities: for `name`, or else for the host in `base`.
+    pub(crate) fn believing(
+        base: String,
+        authorities: RootCertStore,
+        name: Option<ServerName<'static>>,
+    ) -> Self {
+        let provider = std::sync::Arc::new(ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the ring provider has the suites of TLS 1.2 and 1.3")
+            .with_root_certificates(authorities)
+            .with_no_client_auth();
+        let mut plain = HttpConnector::new();
+        plain.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http();
+        let connector = match name {
+            Some(name) => connector
+                .with_server_name_resolver(FixedServerNameResolver::new(name))
+                .enable_http1()
+                .wrap_connector(plain),
+            None => connector.enable_http1().wrap_connector(plain),
+        };
         Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new()).build(connector),
             base,
             token: None,
         }

@@ -38,12 +38,14 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<LogLevel> {
     Ok(LogLevel(handle))
 }
 
-/// openraft tells its every step at `info`; unless the filter names it, only what matters is shown.
+/// openraft tells its every step at `info`; unless the filter names it, only what matters is shown. Its front, `openraft::raft`,
+/// calls each refused request an error, such as one at a member that does not lead or that we have stopped; whoever made
+/// the request reports that itself.
 fn parse(filter: &str) -> anyhow::Result<EnvFilter> {
     let quiet = if filter.contains("openraft") {
         ""
     } else {
-        ",openraft=warn"
+        ",openraft=warn,openraft::raft=off"
     };
     EnvFilter::builder()
         .parse(format!("{filter}{quiet}"))

@@ -40,9 +40,11 @@ async fn serve(
         process = Process::start(&config, args.hold_writes, runtime) => process?,
     };
     output::print(&format!(
-        "conductor {} serves http://{}, operators http://{}",
+        "conductor {} serves {}://{}, operators {}://{}",
         config.host(),
+        scheme(config.api.cert_file.is_some()),
         process.api,
+        scheme(config.admin.cert_file.is_some()),
         process.admin
     ));
     loop {
@@ -62,6 +64,10 @@ async fn serve(
         .stop(config.conductor.graceful_shutdown_timeout)
         .await;
     Ok(())
+}
+
+const fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }
 
 /// All or nothing: a file with an error, or with a change that needs a restart, changes nothing.

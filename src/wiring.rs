@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use baton_actors::conductor::{
     ChangeFeed, ConductorActor, Drain, Placement, Profile, Registry, Reloaded, Stop,
 };
-use baton_actors::notifier::{ConfigureOutbox, NotifierActor, NotifierView, OutboxFeed};
+use baton_actors::notifier::{ConfigureOutbox, IsIdle, NotifierActor, NotifierView, OutboxFeed};
 use baton_actors::shared::{Lease, Shared};
 use baton_actors::sync_pool::{Configure, SyncPoolActor};
 use baton_api::{
@@ -49,6 +49,13 @@ const CLUSTER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long sessions with BMCs are ended politely at a stop.
 const LOGOUT_BUDGET: Duration = Duration::from_secs(3);
 
+/// How long compute events that are on their way may take to be answered and handed over at a stop. What takes longer is
+/// waited out by the successor.
+const EVENTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often to look whether they are.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// How long a newcomer asks to be admitted: the session of a former process of its name is over in seconds.
 const ENTRY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -79,6 +86,9 @@ impl Process {
         runtime: &Handle,
     ) -> anyhow::Result<Self> {
         let env = clocks::env();
+        // What is wrong with the configuration shows before anything is touched.
+        let compute = compute_client(config, &env)?;
+        let (public_tls, admin_tls) = certificates(config)?;
         let feed = Arc::new(ChangeFeed::default());
         let changes = Arc::new(Changes::default());
         let events = Arc::new(OutboxFeed::default());
@@ -140,7 +150,6 @@ impl Process {
         .start();
 
         // The outbox's seat; without a compute client it only watches.
-        let compute = compute_client(config, &env)?;
         let window = config.notifier.race_window;
         let sending = compute.is_some();
         let told = NotifierView::new(env.clone(), state.clone(), window, sending);
@@ -199,7 +208,7 @@ impl Process {
             "[api] host_ip, port",
             answer,
             ServeOptions {
-                tls: certificate(config)?,
+                tls: public_tls,
                 ..ServeOptions::default()
             },
             stopping.clone(),
@@ -214,7 +223,10 @@ impl Process {
             config.admin.listen,
             "[admin] listen",
             answer,
-            ServeOptions::default(),
+            ServeOptions {
+                tls: admin_tls,
+                ..ServeOptions::default()
+            },
             stopping,
             runtime,
         )
@@ -299,10 +311,24 @@ impl Process {
         }
     }
 
+    async fn hand_events_over(&self) {
+        let idle = async {
+            while matches!(self.notifier.send(IsIdle).await, Ok(false)) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        if tokio::time::timeout(EVENTS_WITHIN, idle).await.is_err() {
+            tracing::warn!(
+                "the compute service has not answered yet; the next owners tell it again later"
+            );
+        }
+    }
+
     async fn end_work(self, patience: Duration) -> Vec<Arbiter> {
         if let Err(error) = self.conductor.send(Drain { patience }).await {
             tracing::error!(%error, "the conductor was gone before its stop");
         }
+        self.hand_events_over().await;
         self.stop.send_replace(true);
         for server in self.servers {
             if let Err(error) = server.await {
@@ -401,14 +427,30 @@ where
     Ok((bound, runtime.spawn(server)))
 }
 
-/// The certificate of the public listener, if it has one.
-fn certificate(config: &Config) -> anyhow::Result<Option<Arc<Certificate>>> {
-    let (Some(chain), Some(key)) = (&config.api.cert_file, &config.api.key_file) else {
-        return Ok(None);
+/// The certificates of the public and the operators' listener, where they have one.
+fn certificates(
+    config: &Config,
+) -> anyhow::Result<(Option<Arc<Certificate>>, Option<Arc<Certificate>>)> {
+    let load = |chain: &Option<PathBuf>, key: &Option<PathBuf>, what: &'static str| {
+        let (Some(chain), Some(key)) = (chain, key) else {
+            return anyhow::Ok(None);
+        };
+        let certificate = Certificate::load(chain.clone(), key.clone()).context(what)?;
+        Ok(Some(Arc::new(certificate)))
     };
-    let certificate = Certificate::load(chain.clone(), key.clone())
-        .context("the API cannot speak TLS ([api] cert_file, key_file)")?;
-    Ok(Some(Arc::new(certificate)))
+    let (api, admin) = (&config.api, &config.admin);
+    Ok((
+        load(
+            &api.cert_file,
+            &api.key_file,
+            "the API cannot speak TLS ([api] cert_file, key_file)",
+        )?,
+        load(
+            &admin.cert_file,
+            &admin.key_file,
+            "the admin endpoint cannot speak TLS ([admin] cert_file, key_file)",
+        )?,
+    ))
 }
 
 fn profile(config: &Config) -> Profile {

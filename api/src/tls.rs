@@ -1,4 +1,4 @@
-//! TLS of the public listener: a certificate that is taken over while the process runs when its files are renewed.
+//! TLS of the listeners: a certificate that is taken over while the process runs when its files are renewed.
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -92,11 +92,12 @@ impl Certificate {
                 match read(&self.chain, &self.key) {
                     Ok(config) => {
                         current.config = config;
-                        tracing::info!("the API's certificate was renewed");
+                        tracing::info!(file = %self.chain.display(), "a listener's certificate was renewed");
                     }
                     Err(error) => tracing::warn!(
+                        file = %self.chain.display(),
                         error = &error as &dyn std::error::Error,
-                        "the API's new certificate cannot be used; the former one stays in force"
+                        "a listener's new certificate cannot be used; the former one stays in force"
                     ),
                 }
                 current.stamp = stamp;

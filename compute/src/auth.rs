@@ -95,28 +95,44 @@ fn user(nova: &NovaSection) -> Option<Value> {
     let name = nova.username.as_ref()?;
     Some(json!({
         "name": name,
-        "domain": domain(nova.user_domain_id.as_ref(), nova.user_domain_name.as_ref()),
+        "domain": domain(nova, nova.user_domain_id.as_ref(), nova.user_domain_name.as_ref()),
     }))
 }
 
-fn domain(id: Option<&String>, name: Option<&String>) -> Value {
-    match (id, name) {
+fn domain(nova: &NovaSection, id: Option<&String>, name: Option<&String>) -> Value {
+    let fallback = || match (&nova.default_domain_id, &nova.default_domain_name) {
         (Some(id), _) => json!({"id": id}),
         (None, Some(name)) => json!({"name": name}),
         (None, None) => json!({"id": "default"}),
+    };
+    match (id, name) {
+        (Some(id), _) => json!({"id": id}),
+        (None, Some(name)) => json!({"name": name}),
+        (None, None) => fallback(),
     }
 }
 
+/// What the token is for: a trust, a project, a domain or the system, the first that is set.
 fn scope(nova: &NovaSection) -> Option<Value> {
+    if let Some(id) = &nova.trust_id {
+        return Some(json!({"OS-TRUST:trust": {"id": id}}));
+    }
     if let Some(id) = &nova.project_id {
         return Some(json!({"project": {"id": id}}));
     }
     if let Some(name) = &nova.project_name {
         let domain = domain(
+            nova,
             nova.project_domain_id.as_ref(),
             nova.project_domain_name.as_ref(),
         );
         return Some(json!({"project": {"name": name, "domain": domain}}));
+    }
+    if let Some(id) = &nova.domain_id {
+        return Some(json!({"domain": {"id": id}}));
+    }
+    if let Some(name) = &nova.domain_name {
+        return Some(json!({"domain": {"name": name}}));
     }
     nova.system_scope
         .as_ref()
@@ -165,6 +181,18 @@ mod tests {
             json!({"auth": {"identity": {"methods": ["token"], "token": {"id": "s3cret"}},
                 "scope": {"system": {"all": true}}}})
         );
+        nova.domain_name = Some("ops".into());
+        let scope =
+            |nova: &NovaSection| parsed(&Method::token(nova, secret()))["auth"]["scope"].clone();
+        assert_eq!(scope(&nova), json!({"domain": {"name": "ops"}}));
+        nova.domain_id = Some("d1".into());
+        assert_eq!(scope(&nova), json!({"domain": {"id": "d1"}}));
+        nova.project_name = Some("service".into());
+        nova.default_domain_name = Some("Corp".into());
+        let project = json!({"name": "service", "domain": {"name": "Corp"}});
+        assert_eq!(scope(&nova), json!({"project": project}));
+        nova.trust_id = Some("t1".into());
+        assert_eq!(scope(&nova), json!({"OS-TRUST:trust": {"id": "t1"}}));
         nova.username = None;
         assert!(Method::password(&nova, secret()).is_none());
     }

@@ -22,6 +22,12 @@ pub enum OptionsError {
         "`[nova] auth_type = \"{0}\"` is none of password, v3password, v3applicationcredential, v3token, token, none"
     )]
     UnknownMethod(String),
+    /// A key without its certificate.
+    #[error("`[nova] keyfile` needs `certfile`")]
+    KeyAlone,
+    /// A scope that Keystone does not have.
+    #[error("`[nova] system_scope = \"{0}\"`: Keystone knows only `all`")]
+    SystemScope(String),
     /// Addresses have to be absolute.
     #[error("`[nova] {option}` is no http or https address: {value}")]
     Address {
@@ -86,8 +92,12 @@ impl ComputeOptions {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
             // keystoneauth takes a certificate file that holds its key too.
             (Some(both), None) => Some((both.clone(), both.clone())),
-            (None, _) => None,
+            (None, Some(_)) => return Err(OptionsError::KeyAlone),
+            (None, None) => None,
         };
+        if let Some(scope) = nova.system_scope.as_ref().filter(|scope| *scope != "all") {
+            return Err(OptionsError::SystemScope(scope.clone()));
+        }
         Ok(Some(Self {
             auth,
             service_type: nova.service_type.clone(),

@@ -129,6 +129,33 @@ const RULES: &[Contradiction] = &[
         },
     },
     Contradiction {
+        keys: &[("admin", "cert_file"), ("admin", "key_file")],
+        find: |config| {
+            let admin = &config.admin;
+            (admin.cert_file.is_some() != admin.key_file.is_some()).then(|| {
+                "`admin.cert_file` and `key_file` go together: set both or none".to_owned()
+            })
+        },
+    },
+    Contradiction {
+        keys: &[
+            ("admin", "cert_file"),
+            ("admin", "allow_plain_http"),
+            ("admin", "listen"),
+        ],
+        find: |config| {
+            let admin = &config.admin;
+            let plain = admin.cert_file.is_none() && !admin.allow_plain_http;
+            (!admin.listen.ip().is_loopback() && plain).then(|| {
+                format!(
+                    "`admin.listen` = {} is no loopback address, and the token would cross the network in the clear: set \
+                     `admin.cert_file` and `key_file`, or `allow_plain_http = true` where nobody can listen in",
+                    admin.listen
+                )
+            })
+        },
+    },
+    Contradiction {
         keys: &[("admin", "token"), ("admin", "listen")],
         find: |config| {
             let admin = &config.admin;

@@ -17,6 +17,8 @@ const NO_IMAGES: &str = "baton does not handle images in this version; deploymen
 const NO_DEPLOY: &str = "baton does not deploy in this version; it comes later";
 const NO_NOTIFICATIONS: &str = "baton has no notification bus in this version; power events go to compute, see `[nova]` and `[notifier]`";
 const NO_OUTBOX_RETRY: &str = "the outbox retries until compute has the event, see `[notifier]`";
+const NOVA_VERSION: &str = "baton asks Nova's API 2.1 for microversion 2.76, the one that brought power updates; `nova.endpoint_override` \
+                            names another address";
 const AUTH_LATER: &str = "baton does not check tokens in this version; keep `api.host_ip` on loopback or behind an authenticating proxy";
 const OS_LOG: &str = "baton logs to standard error, one line each; see `[log]`";
 
@@ -220,6 +222,34 @@ pub const WITHOUT_USE: &[(&str, &str, &str)] = &[
         "redfish",
         "enable_verify_bmc_clock",
         "baton does not set BMC clocks in this version",
+    ),
+    ("nova", "version", NOVA_VERSION),
+    ("nova", "min_version", NOVA_VERSION),
+    ("nova", "max_version", NOVA_VERSION),
+    (
+        "nova",
+        "auth_section",
+        "baton reads no second section: write the credentials into `[nova]`",
+    ),
+    (
+        "nova",
+        "tenant_id",
+        "Keystone calls it a project: use `nova.project_id`",
+    ),
+    (
+        "nova",
+        "tenant_name",
+        "Keystone calls it a project: use `nova.project_name`",
+    ),
+    (
+        "nova",
+        "passcode",
+        "baton cannot answer one-time codes; use an application credential",
+    ),
+    (
+        "nova",
+        "tls_min_version",
+        "baton speaks TLS 1.2 and 1.3, whichever the service offers",
     ),
     ("nova", "connect_retries", NO_OUTBOX_RETRY),
     ("nova", "connect_retry_delay", NO_OUTBOX_RETRY),

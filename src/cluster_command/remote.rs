@@ -1,9 +1,10 @@
 //! Asks a running conductor on its admin endpoint.
 
 use super::AdminArgs;
-use crate::http::Json;
+use crate::http::{Json, authorities};
 use anyhow::{Context as _, bail};
 use hyper::Method;
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -28,8 +29,25 @@ impl Remote {
             Some(address) => address.clone(),
             None => reachable(config.admin.listen).to_string(),
         };
-        let token = config.admin.token.map(|token| token.expose().clone());
-        let json = Json::new(format!("http://{address}")).with_token(token);
+        let admin = &config.admin;
+        let json = match admin.ca_file.as_ref().or(admin.cert_file.as_ref()) {
+            Some(file) => {
+                // Its own listener it knows by its host name, which is what its certificate is for.
+                let own = || {
+                    ServerName::try_from(config.host()).with_context(|| {
+                        let host = config.host();
+                        format!(
+                            "`[DEFAULT] host` = {host} is no name that a certificate can be for"
+                        )
+                    })
+                };
+                let name = args.admin.is_none().then(own).transpose()?;
+                Json::believing(format!("https://{address}"), authorities(file)?, name)
+            }
+            None => Json::new(format!("http://{address}")),
+        };
+        let token = admin.token.as_ref().map(|token| token.expose().clone());
+        let json = json.with_token(token);
         Ok(Self { json, address })
     }
 

@@ -88,7 +88,7 @@ impl Conductor {
              [conductor]\nsync_power_state_interval = 60\nautomated_clean = false\n\
              [cluster]\ndata_dir = \"{}\"\nlisten = \"{}\"\n{extra}\n\
              [api]\nhost_ip = \"{}\"\nport = {}\n\
-             [admin]\nlisten = \"{}\"\ntoken = \"{TOKEN}\"\n[log]\nlevel = \"info\"\n",
+             [admin]\nlisten = \"{}\"\ntoken = \"{TOKEN}\"\nallow_plain_http = true\n[log]\nlevel = \"info\"\n",
             self.host,
             self.data().display(),
             place.peer(),

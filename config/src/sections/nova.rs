@@ -44,8 +44,18 @@ section! {
     project_domain_name: Option<String> = Nothing;
     /// Domain of the project, by id.
     project_domain_id: Option<String> = Nothing;
-    /// Scope of the token where it is not a project: `all`.
+    /// Domain of user and project alike, by name, where theirs are not set.
+    default_domain_name: Option<String> = Nothing;
+    /// Domain of user and project alike, by id, where theirs are not set.
+    default_domain_id: Option<String> = Nothing;
+    /// Scope of the token where it is not a project: this domain.
+    domain_name: Option<String> = Nothing;
+    /// Scope of the token where it is not a project: this domain, by id.
+    domain_id: Option<String> = Nothing;
+    /// Scope of the token where it is neither: `all`.
     system_scope: Option<String> = Nothing;
+    /// Scope of the token: this trust.
+    trust_id: Option<String> = Nothing;
     /// Type of the service in the catalog.
     service_type: String = "compute";
     /// Name of the service in the catalog.

@@ -165,12 +165,20 @@ fn nothing_listens_in_the_clear_off_loopback() {
         named[0].contains("`DEFAULT.host` = \"rack 2\""),
         "{named:?}"
     );
-    let admin = problems("[admin]\nlisten = \"0.0.0.0:6386\"\n");
-    assert!(admin[0].contains("set `admin.token`"), "{admin:?}");
-    let empty = problems("[admin]\nlisten = \"0.0.0.0:6386\"\ntoken = \"\"\n");
+    let admin = "[admin]\nlisten = \"0.0.0.0:6386\"\n";
+    let token = "token = \"s3cret\"\n";
+    let open = problems(admin);
+    assert!(open[0].contains("set `admin.cert_file`"), "{open:?}");
+    assert!(open[1].contains("set `admin.token`"), "{open:?}");
+    let files = "cert_file = \"a\"\nkey_file = \"b\"\n";
+    let empty = problems(&format!("{admin}{files}token = \"\"\n"));
     assert!(empty[0].contains("set `admin.token`"), "{empty:?}");
-    let shown = "[admin]\nlisten = \"0.0.0.0:6386\"\ntoken = \"s3cret\"\n";
-    assert!(parse(shown).is_ok());
+    let half = problems(&format!("{admin}{token}cert_file = \"a\"\n"));
+    assert!(half[0].contains("set both or none"), "{half:?}");
+    let plain = problems(&format!("{admin}{token}"));
+    assert!(plain[0].contains("allow_plain_http"), "{plain:?}");
+    assert!(parse(&format!("{admin}{token}{files}")).is_ok());
+    assert!(parse(&format!("{admin}{token}allow_plain_http = true\n")).is_ok());
 }
 
 #[test]
