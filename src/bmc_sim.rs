@@ -47,7 +47,7 @@ pub(crate) struct BmcSimArgs {
     /// Password of that user. It guards nothing.
     #[arg(long, value_name = "TEXT", default_value = "password")]
     password: String,
-    /// Whose firmware to imitate; several take turns.
+    /// Whose firmware to play, by the names of `bmc/vendors`; several take turns.
     #[arg(long, value_name = "NAME", value_parser = personality, default_value = "generic", value_delimiter = ',')]
     personality: Vec<&'static Personality>,
     /// Power state that machines start with.

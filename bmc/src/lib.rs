@@ -9,7 +9,7 @@
 pub mod bench;
 pub mod client;
 pub mod ipmi;
-pub mod quirks;
 pub mod redfish;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod vendor;

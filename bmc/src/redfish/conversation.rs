@@ -9,7 +9,7 @@ use super::exchange::{Answer, ExchangeError, exchange};
 use super::pool::{Link, Login};
 use super::stream::{ConnectError, Connector, Stream};
 use super::{Counters, Shared};
-use crate::quirks::Quirks;
+use crate::vendor::Vendor;
 use baton_model::driver::redfish::{RedfishAuth, RedfishTarget};
 use baton_model::port::bmc::BmcError;
 use bytes::Bytes;
@@ -64,7 +64,7 @@ impl Conversation<'_> {
             match status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                     let words = answer::error_words(&answer.body);
-                    if Quirks::means_sessions_full(&words) {
+                    if Vendor::means_sessions_full(&words) {
                         return Err(self.busy(&answer));
                     }
                     if self.bound_to.is_some() {

@@ -5,6 +5,7 @@ use super::answer;
 use super::conversation::Conversation;
 use super::exchange::{Answer, ExchangeError};
 use super::stream::{ConnectError, Endpoint};
+use crate::vendor::Vendor;
 use baton_model::port::bmc::BmcError;
 use hyper::Method;
 use hyper::header::{self, HeaderMap};
@@ -79,9 +80,20 @@ impl Conversation<'_> {
     }
 
     pub(super) fn busy(&self, answer: &Answer) -> BmcError {
+        let mut reason = self.words(answer);
+        if Vendor::means_sessions_full(&answer::error_words(&answer.body)) {
+            let room = match self.link.vendor.sessions_max {
+                Some(max) => format!("all of its {max} sessions are taken"),
+                None => "all of its sessions are taken".to_owned(),
+            };
+            reason = format!(
+                "{reason}; {room}: end those that nobody uses, or set redfish_auth_type to basic"
+            )
+            .into();
+        }
         BmcError::Busy {
             bmc: self.name(),
-            reason: self.words(answer),
+            reason,
             retry_after: retry_after(&answer.headers),
         }
     }
@@ -100,7 +112,9 @@ impl Conversation<'_> {
 
     /// An answer that fits nothing the caller expects.
     pub(super) fn unexpected(&self, answer: &Answer) -> BmcError {
-        if answer.status.is_server_error() {
+        if Vendor::means_busy(&answer::error_words(&answer.body)) {
+            self.busy(answer)
+        } else if answer.status.is_server_error() {
             // It broke on the BMC's side and may work next time.
             self.garbled(&self.words(answer))
         } else {

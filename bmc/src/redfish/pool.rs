@@ -9,7 +9,7 @@
 use super::answer::ResetAction;
 use super::stream::{Endpoint, Stream};
 use super::tls::TicketSlot;
-use crate::quirks::{GENERIC, Quirks};
+use crate::vendor::Vendor;
 use baton_model::driver::redfish::RedfishTarget;
 use hyper::Uri;
 use hyper::header::HeaderValue;
@@ -63,7 +63,9 @@ pub(super) struct Link {
     pub(super) system: Option<Uri>,
     /// How to reset it; known after the first whole read.
     pub(super) reset: Option<Box<ResetAction>>,
-    pub(super) quirks: &'static Quirks,
+    pub(super) vendor: &'static Vendor,
+    /// Until when "on" means nothing yet: the BMC took a restart a moment ago.
+    pub(super) settles_until: Option<Instant>,
     /// The BMC refused `Accept-Encoding: identity`.
     pub(super) any_encoding: bool,
     /// Shared with the link's place in the table.
@@ -86,7 +88,8 @@ impl Link {
             systems: None,
             system: None,
             reset: None,
-            quirks: &GENERIC,
+            vendor: Vendor::generic(),
+            settles_until: None,
             any_encoding: false,
             retired,
         }

@@ -8,10 +8,11 @@ use super::answer;
 use super::conversation::Conversation;
 use super::exchange::Answer;
 use super::reset_type::ResetType;
-use crate::quirks::Quirks;
+use crate::vendor::Vendor;
 use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
+use tokio::time::Instant;
 
 /// What became of one try.
 enum Tried {
@@ -29,7 +30,7 @@ impl Conversation<'_> {
         let mut found_again = false;
         'again: loop {
             let reset = self.reset_action().await?;
-            let choices = self.link.quirks.reset.of(action);
+            let choices = self.link.vendor.resets(action);
             let mut last = None;
             for choice in choices.iter().copied() {
                 if reset.allowed.is_some_and(|set| !set.contains(choice)) {
@@ -80,6 +81,8 @@ impl Conversation<'_> {
         let body = Bytes::from(format!("{{\"ResetType\": \"{choice}\"}}"));
         let answer = self.request(&Method::POST, target, Some(body)).await?;
         if answer.status.is_success() {
+            self.link.settles_until =
+                restarts(action).then(|| Instant::now() + self.link.vendor.settle);
             return Ok(Tried::Done);
         }
         match answer.status {
@@ -94,7 +97,7 @@ impl Conversation<'_> {
                     reason: self.words(&answer),
                 })
             }
-            _ if Quirks::means_busy(&answer::error_words(&answer.body)) => Err(self.busy(&answer)),
+            _ if Vendor::means_busy(&answer::error_words(&answer.body)) => Err(self.busy(&answer)),
             _ => Err(self.unexpected(&answer)),
         }
     }
@@ -137,7 +140,7 @@ impl Conversation<'_> {
                 return Ok(Tried::Done);
             }
         }
-        if Quirks::means_busy(&words) {
+        if Vendor::means_busy(&words) {
             Err(self.busy(answer))
         } else if is_unknown_word(&words) {
             Ok(Tried::UnknownWord(self.declined(answer)))
@@ -145,6 +148,14 @@ impl Conversation<'_> {
             Err(self.declined(answer))
         }
     }
+}
+
+/// Whether the machine is on before and after, so that "on" does not tell that it happened.
+const fn restarts(action: PowerAction) -> bool {
+    matches!(
+        action,
+        PowerAction::Reset | PowerAction::Cycle | PowerAction::SoftReset
+    )
 }
 
 /// Whether a machine in this state is where the action would bring it.

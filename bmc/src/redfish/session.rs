@@ -6,7 +6,7 @@ use super::answer;
 use super::conversation::{Conversation, Credentials, X_AUTH_TOKEN};
 use super::exchange::Answer;
 use super::pool::{Login, RedfishSession};
-use crate::quirks::Quirks;
+use crate::vendor::Vendor;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use baton_model::driver::redfish::RedfishAuth;
@@ -207,5 +207,5 @@ impl Conversation<'_> {
 
 /// Whether the BMC says that all its sessions are taken, whatever the status.
 fn has_no_room(answer: &Answer) -> bool {
-    !answer.status.is_success() && Quirks::means_sessions_full(&answer::error_words(&answer.body))
+    !answer.status.is_success() && Vendor::means_sessions_full(&answer::error_words(&answer.body))
 }

@@ -6,10 +6,11 @@
 
 use super::answer::{self, ResetAction};
 use super::conversation::Conversation;
-use crate::quirks::Quirks;
+use crate::vendor::Vendor;
 use baton_model::port::bmc::{BmcError, BmcIdentity, PowerReading};
 use hyper::{Method, StatusCode, Uri};
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// Systems named in a message; enough to pick the right one.
 const SHOWN_MAX: usize = 8;
@@ -17,21 +18,42 @@ const SHOWN_MAX: usize = 8;
 impl Conversation<'_> {
     /// The power state.
     pub(super) async fn read_power(&mut self) -> Result<PowerReading, BmcError> {
-        if self.link.reset.is_none() {
+        let body = if self.link.reset.is_none() {
             let system = self.read_system().await?;
             let text = serde_json::json!({ "PowerState": system.get("PowerState") }).to_string();
-            return answer::power_state(text.as_bytes()).map_err(|reason| self.garbled(&reason));
+            bytes::Bytes::from(text)
+        } else {
+            self.get_system().await?
+        };
+        let reading = answer::power_state(&body).map_err(|reason| self.garbled(&reason))?;
+        Ok(self.settled(reading))
+    }
+
+    /// Right after a restart was taken the machine still says "on" of the time before it.
+    fn settled(&mut self, reading: PowerReading) -> PowerReading {
+        let restarting = self
+            .link
+            .settles_until
+            .is_some_and(|until| Instant::now() < until);
+        if !restarting {
+            self.link.settles_until = None;
         }
-        let body = self.get_system().await?;
-        answer::power_state(&body).map_err(|reason| self.garbled(&reason))
+        match reading {
+            PowerReading::On if restarting => PowerReading::PoweringOn,
+            reading => reading,
+        }
     }
 
     /// The whole system; learns who made it and how it is reset.
     pub(super) async fn read_system(&mut self) -> Result<Value, BmcError> {
         let body = self.get_system().await?;
         let system = answer::resource(&body).map_err(|reason| self.garbled(&reason))?;
-        if let Some(manufacturer) = answer::text(&system, "Manufacturer") {
-            self.link.quirks = Quirks::for_manufacturer(&manufacturer);
+        // Who built the machine is asked only where its BMC did not say who built that.
+        if self.link.vendor.is_generic()
+            && let Some(maker) = answer::text(&system, "Manufacturer")
+            && let Some(vendor) = Vendor::for_maker(&maker)
+        {
+            self.link.vendor = vendor;
         }
         if let Some(action) = answer::reset_action(&system) {
             self.link.reset = Some(Box::new(action));
@@ -157,8 +179,15 @@ impl Conversation<'_> {
     pub(super) fn learn_root(&mut self, root: &Value) {
         self.link.sessions = answer::link_at(root, "/Links/Sessions");
         self.link.systems = answer::link_at(root, "/Systems");
-        if let Some(vendor) = answer::text(root, "Vendor") {
-            self.link.quirks = Quirks::for_manufacturer(&vendor);
+        let oem = root.get("Oem").and_then(Value::as_object);
+        let named = answer::text(root, "Vendor").and_then(|maker| Vendor::for_maker(&maker));
+        let found = named.or_else(|| {
+            oem.into_iter()
+                .flat_map(|oem| oem.keys())
+                .find_map(|key| Vendor::for_oem(key))
+        });
+        if let Some(vendor) = found {
+            self.link.vendor = vendor;
         }
     }
 
@@ -181,8 +210,7 @@ impl Conversation<'_> {
             }
         }
         Ok(BmcIdentity {
-            vendor: answer::text(&system, "Manufacturer")
-                .map(|vendor| vendor.to_lowercase().into_boxed_str()),
+            vendor: answer::text(&system, "Manufacturer"),
             model: answer::text(&system, "Model"),
             firmware,
         })

@@ -77,7 +77,7 @@ impl Bmc {
                 guard: Guard::default(),
                 personality: blueprint.personality,
                 faults: Faults::default(),
-                limits: blueprint.limits,
+                limits: blueprint.limits.played_by(blueprint.personality),
                 counters: Counters::default(),
                 contacts: Contacts::default(),
                 draw: Draw::new(blueprint.seed, u64::from(number)),

@@ -6,6 +6,7 @@ use super::fault::{FaultKind, Faults};
 use super::journal::{Origin, Outcome};
 use super::machine::Machine;
 use super::redfish::personality::Personality;
+use crate::vendor::Vendor;
 use baton_model::env::Mono;
 use baton_model::port::bmc::{PowerAction, PowerReading};
 use serde::Serialize;
@@ -34,6 +35,21 @@ impl Default for Limits {
             redfish_sessions_max: 16,
             redfish_idle: Duration::from_secs(1800),
         }
+    }
+}
+
+impl Limits {
+    /// These limits, but for what is known of the vendor whose BMC is played: no more sessions than it holds, and none
+    /// idle for longer than it allows.
+    #[must_use]
+    pub fn played_by(mut self, personality: &Personality) -> Self {
+        if let Some(vendor) = Vendor::named(personality.name) {
+            let most = vendor.sessions_max.unwrap_or(u16::MAX);
+            self.redfish_sessions_max = self.redfish_sessions_max.min(most);
+            let idle = vendor.sessions_idle.unwrap_or(Duration::MAX);
+            self.redfish_idle = self.redfish_idle.min(idle);
+        }
+        self
     }
 }
 

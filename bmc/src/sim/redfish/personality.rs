@@ -1,5 +1,6 @@
 //! Whose firmware a simulated BMC imitates, as data: names, allowed values, limits and the words of its errors.
-//! A new vendor is a new row; nothing else branches on the vendor.
+//! A new vendor is a new row; nothing else branches on the vendor. A row has the name of the vendor file whose BMC it
+//! plays (`bmc/vendors`), and session limits come from that file.
 
 /// An error as a vendor words it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +195,17 @@ pub const SUPERMICRO: Personality = Personality {
     ..GENERIC
 };
 
+/// Lenovo XCC. No words of its own are known, so it speaks the standard's.
+pub const XCC: Personality = Personality {
+    name: "xcc",
+    vendor: "Lenovo",
+    model: "ThinkSystem SR650",
+    firmware: "8.88",
+    iana: 19_046,
+    product: 0x0100,
+    ..GENERIC
+};
+
 /// OpenBMC's bmcweb: its ids are words, and it says yes to what is already so.
 pub const OPENBMC: Personality = Personality {
     name: "openbmc",
@@ -219,7 +231,7 @@ pub const OPENBMC: Personality = Personality {
 };
 
 /// Every personality.
-pub const ALL: &[&Personality] = &[&GENERIC, &IDRAC, &ILO, &SUPERMICRO, &OPENBMC];
+pub const ALL: &[&Personality] = &[&GENERIC, &IDRAC, &ILO, &SUPERMICRO, &XCC, &OPENBMC];
 
 /// The personality of this name.
 #[must_use]

@@ -1,9 +1,9 @@
 //! Power commands: which reset is asked for, and what refusals mean.
 
-use super::fake::{FakeBmc, error_body};
+use super::fake::{FakeBmc, error, error_body};
 use super::server::{Reply, Server};
 use super::{BUDGET, PASSWORD, client, target};
-use baton_model::port::bmc::{BmcError, PowerAction};
+use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
 use serde_json::json;
 
 /// Runs one action against a BMC and gives back the outcome and the resets that arrived.
@@ -88,6 +88,65 @@ async fn the_button_is_pressed_only_where_it_does_what_is_wanted() {
         "{result:?}"
     );
     assert!(resets.is_empty(), "a press is no hard off");
+}
+
+#[tokio::test]
+async fn the_vendor_is_known_by_its_root_and_else_by_the_machines_maker() {
+    for (root, maker, pressed) in [
+        (json!({"Vendor": "HPE"}), "ACME", true),
+        (json!({"Oem": {"Hpe": {}}}), "ACME", true),
+        (json!({}), "HPE", true),
+        // An OpenBMC in a server of HPE's is an OpenBMC.
+        (json!({"Vendor": "OpenBMC"}), "HPE", false),
+        (json!({"Vendor": "Unheard-of"}), "ACME", false),
+    ] {
+        let bmc = FakeBmc::new();
+        {
+            let mut state = bmc.state();
+            (state.root, state.manufacturer) = (root.clone(), maker);
+            state.allowed = Some(vec!["ForceOff", "PushPowerButton"]);
+        }
+        let (result, resets) = run(&bmc, PowerAction::SoftOff).await;
+        assert_eq!(result.is_ok(), pressed, "{root} {maker}: {result:?}");
+        assert_eq!(resets.len(), usize::from(pressed), "{root} {maker}");
+    }
+}
+
+#[tokio::test]
+async fn on_means_nothing_right_after_a_restart_was_taken() {
+    let bmc = FakeBmc::new();
+    let server = Server::plain(bmc.handler()).await;
+    let (client, target) = (client(), target(&server.origin, json!({})));
+    let read = async || client.power_state(&target, BUDGET).await;
+    for action in [PowerAction::Reset, PowerAction::SoftReset] {
+        assert_eq!(client.power_action(&target, action, BUDGET).await, Ok(()));
+        assert_eq!(read().await, Ok(PowerReading::PoweringOn), "{action}");
+    }
+    bmc.state().power = json!("Off");
+    assert_eq!(read().await, Ok(PowerReading::Off), "off is off");
+    bmc.state().power = json!("On");
+    assert_eq!(
+        client.power_action(&target, PowerAction::On, BUDGET).await,
+        Ok(())
+    );
+    assert_eq!(
+        read().await,
+        Ok(PowerReading::On),
+        "another command ends the wait"
+    );
+}
+
+#[tokio::test]
+async fn a_bmc_that_is_not_ready_is_busy_whatever_it_was_asked() {
+    let id = "IDRAC.1.6.SWC0700";
+    let server = Server::plain(move |_| error(400, id, "iDRAC is not ready.")).await;
+    let (client, target) = (
+        client(),
+        target(&server.origin, json!({"redfish_auth_type": "basic"})),
+    );
+    let error = client.power_state(&target, BUDGET).await.expect_err("busy");
+    assert!(matches!(error, BmcError::Busy { .. }), "{error}");
+    assert!(error.to_string().contains("SWC0700"), "{error}");
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ pub(crate) struct State {
     pub(crate) allowed: Option<Vec<&'static str>>,
     pub(crate) allowed_in_action_info: bool,
     pub(crate) manufacturer: &'static str,
+    /// Added to the service root.
+    pub(crate) root: Value,
     pub(crate) password: String,
     pub(crate) offers_sessions: bool,
     pub(crate) offers_basic: bool,
@@ -45,6 +47,7 @@ impl FakeBmc {
             ]),
             allowed_in_action_info: false,
             manufacturer: "ACME",
+            root: json!({}),
             password: PASSWORD.to_owned(),
             offers_sessions: true,
             offers_basic: true,
@@ -121,6 +124,9 @@ impl State {
         let mut root = json!({
             "@odata.id": "/redfish/v1/", "Systems": {"@odata.id": "/redfish/v1/Systems"},
         });
+        for (key, value) in self.root.as_object().into_iter().flatten() {
+            root[key.as_str()] = value.clone();
+        }
         if self.offers_sessions {
             root["Links"] =
                 json!({"Sessions": {"@odata.id": "/redfish/v1/SessionService/Sessions"}});

@@ -189,7 +189,7 @@ async fn identifies_maker_model_and_firmware() {
     let server = Server::plain(bmc.handler()).await;
     let (client, target) = (client(), target(&server.origin, json!({})));
     let identity = client.identify(&target, BUDGET).await.expect("identified");
-    assert_eq!(identity.vendor.as_deref(), Some("acme"));
+    assert_eq!(identity.vendor.as_deref(), Some("ACME"));
     assert_eq!(identity.model.as_deref(), Some("M1"));
     assert_eq!(identity.firmware.as_deref(), Some("7.1"));
 }

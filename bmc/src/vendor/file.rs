@@ -1,0 +1,250 @@
+//! A vendor file as it is written, and what makes one acceptable: every fact has a source, every word is known, and no
+//! two files claim the same BMC.
+
+use super::{ACTIONS, GENERIC, Vendor, place_of};
+use crate::redfish::ResetType;
+use baton_model::port::bmc::PowerAction;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A vendor file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("bmc/vendors/{file}.toml: {wrong}")]
+pub struct VendorError {
+    file: Box<str>,
+    wrong: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Box<str>,
+    title: Box<str>,
+    known_by: KnownBy,
+    #[serde(default)]
+    reset: Vec<Reset>,
+    #[serde(default)]
+    busy: Vec<Words>,
+    #[serde(default)]
+    sessions_full: Vec<Words>,
+    after_restart: Option<AfterRestart>,
+    sessions: Option<Sessions>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KnownBy {
+    #[serde(default)]
+    redfish: Vec<Box<str>>,
+    #[serde(default)]
+    oem: Vec<Box<str>>,
+    #[serde(default)]
+    ipmi: Vec<Maker>,
+    source: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Maker {
+    number: u32,
+    name: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reset {
+    action: Box<str>,
+    r#try: Vec<Box<str>>,
+    source: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    words: Box<str>,
+    source: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AfterRestart {
+    settle_s: u32,
+    source: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sessions {
+    max: Option<u16>,
+    idle_s: Option<u32>,
+    source: Box<str>,
+}
+
+/// Words in an error that would also be in errors of other meaning are shorter than this.
+const WORDS_MIN: usize = 6;
+
+/// The actions by their names in the files.
+const NAMES: [(&str, PowerAction); ACTIONS] = [
+    ("on", PowerAction::On),
+    ("off", PowerAction::Off),
+    ("soft_off", PowerAction::SoftOff),
+    ("reset", PowerAction::Reset),
+    ("cycle", PowerAction::Cycle),
+    ("soft_reset", PowerAction::SoftReset),
+    ("nmi", PowerAction::Nmi),
+];
+
+/// All files, the generic one's resets standing in for those that the others do not name.
+pub(super) fn read_all(files: &[(&str, &str)]) -> Result<Vec<Vendor>, VendorError> {
+    let refuse = |file: &str, wrong: String| VendorError {
+        file: file.into(),
+        wrong: wrong.into(),
+    };
+    let Some((generic, others)) = files.split_last() else {
+        return Err(refuse(GENERIC, "is missing".into()));
+    };
+    let base = read(generic.0, generic.1, None).map_err(|wrong| refuse(generic.0, wrong))?;
+    let mut vendors = Vec::with_capacity(files.len());
+    for (name, text) in others {
+        vendors.push(read(name, text, Some(&base)).map_err(|wrong| refuse(name, wrong))?);
+    }
+    vendors.push(base);
+    let mut claims: BTreeMap<String, &str> = BTreeMap::new();
+    // The generic file first, so that a clash is told of the file that was added.
+    for vendor in vendors.iter().rev() {
+        let makers = vendor.redfish.iter().map(|maker| maker.to_string());
+        let oem = vendor.oem.iter().map(|key| format!("Oem {key}"));
+        let numbers = vendor
+            .ipmi
+            .iter()
+            .map(|(number, _)| format!("number {number}"));
+        for claim in makers.chain(oem).chain(numbers) {
+            if let Some(other) = claims.insert(claim.clone(), &vendor.name) {
+                return Err(refuse(
+                    &vendor.name,
+                    format!("{claim} is claimed by {other}.toml too"),
+                ));
+            }
+        }
+    }
+    Ok(vendors)
+}
+
+fn read(name: &str, text: &str, base: Option<&Vendor>) -> Result<Vendor, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    if *file.name != *name {
+        return Err(format!("its name is {}, not that of the file", file.name));
+    }
+    if file.title.is_empty() {
+        return Err("title is empty".into());
+    }
+    sourced("known_by", &file.known_by.source)?;
+    if let Some(loud) =
+        file.known_by.redfish.iter().find(|maker| {
+            maker.is_empty() || maker.chars().any(|letter| letter.is_ascii_uppercase())
+        })
+    {
+        return Err(format!(
+            "known_by.redfish: \"{loud}\" has to be written in lower case"
+        ));
+    }
+    let mut resets: [Vec<ResetType>; ACTIONS] =
+        base.map_or_else(Default::default, |base| base.resets.clone());
+    let mut named = Vec::new();
+    for reset in &file.reset {
+        sourced("reset", &reset.source)?;
+        let (_, action) = NAMES
+            .iter()
+            .find(|(known, _)| *known == &*reset.action)
+            .ok_or_else(|| format!("reset: there is no action \"{}\"", reset.action))?;
+        if named.contains(action) {
+            return Err(format!("reset: {} is named twice", reset.action));
+        }
+        named.push(*action);
+        resets[place_of(*action)] = choices(*action, &reset.r#try)?;
+    }
+    if let Some((missing, _)) = NAMES
+        .iter()
+        .find(|(_, action)| resets[place_of(*action)].is_empty())
+    {
+        return Err(format!("reset: {missing} has no choice"));
+    }
+    let settle = match &file.after_restart {
+        Some(after) => {
+            sourced("after_restart", &after.source)?;
+            Duration::from_secs(after.settle_s.into())
+        }
+        None => base.map_or(Duration::ZERO, |base| base.settle),
+    };
+    let (sessions_max, idle_s) = match &file.sessions {
+        Some(sessions) => {
+            sourced("sessions", &sessions.source)?;
+            if sessions.max == Some(0) || sessions.idle_s == Some(0) {
+                return Err("sessions: a BMC without sessions is given redfish_auth_type".into());
+            }
+            (sessions.max, sessions.idle_s)
+        }
+        None => (None, None),
+    };
+    Ok(Vendor {
+        name: file.name,
+        title: file.title,
+        redfish: file.known_by.redfish,
+        oem: file.known_by.oem,
+        ipmi: file
+            .known_by
+            .ipmi
+            .into_iter()
+            .map(|maker| (maker.number, maker.name))
+            .collect(),
+        resets,
+        busy: words("busy", file.busy)?,
+        sessions_full: words("sessions_full", file.sessions_full)?,
+        settle,
+        sessions_max,
+        sessions_idle: idle_s.map(|seconds| Duration::from_secs(seconds.into())),
+    })
+}
+
+/// The resets of one action. A press of the button stands in only where its effect is known beforehand.
+fn choices(action: PowerAction, words: &[Box<str>]) -> Result<Vec<ResetType>, String> {
+    let mut choices = Vec::with_capacity(words.len());
+    for word in words {
+        let choice = ResetType::from_word(word)
+            .ok_or_else(|| format!("reset: \"{word}\" is no ResetType that baton sends"))?;
+        if choices.contains(&choice) {
+            return Err(format!("reset: {action} names {word} twice"));
+        }
+        if choice == ResetType::PushPowerButton
+            && !matches!(action, PowerAction::On | PowerAction::SoftOff)
+        {
+            return Err(format!("reset: a press of the button is no {action}"));
+        }
+        choices.push(choice);
+    }
+    Ok(choices)
+}
+
+fn words(table: &str, entries: Vec<Words>) -> Result<Vec<Box<str>>, String> {
+    entries
+        .into_iter()
+        .map(|entry| {
+            sourced(table, &entry.source)?;
+            if entry.words.len() < WORDS_MIN {
+                return Err(format!(
+                    "{table}: \"{}\" is too short to mean one thing",
+                    entry.words
+                ));
+            }
+            Ok(entry.words)
+        })
+        .collect()
+}
+
+fn sourced(table: &str, source: &str) -> Result<(), String> {
+    if source.trim().is_empty() {
+        return Err(format!("{table}: every fact needs its source"));
+    }
+    Ok(())
+}
