@@ -152,6 +152,7 @@ fn start_notifier(
         "one".into(),
         pool.clone().recipient(),
         pool.clone().recipient(),
+        pool.clone().recipient(),
         pool.recipient(),
         BlockPrefix::default(),
         Arc::new(Knobs::default()),

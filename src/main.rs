@@ -15,6 +15,7 @@ mod held_writes;
 mod http;
 mod logging;
 mod output;
+mod power_desk;
 mod router;
 mod run;
 mod signals;

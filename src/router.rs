@@ -4,6 +4,7 @@
 //! back with the new owner and is sent on; when ownership is between two conductors, the router waits for it to settle,
 //! within the time that a takeover takes.
 
+use crate::power_desk::PowerDesk;
 use baton_actors::conductor::Registry;
 use baton_cluster::codec::peer::{decode_message, encode_message};
 use baton_cluster::{CallError, CallHandler, Cluster};
@@ -12,8 +13,8 @@ use baton_model::node::edit::Refused;
 use baton_model::port::BoxFuture;
 use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeRequest};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -24,12 +25,27 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks while nobody owns the node.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Rows of a report that another conductor gets; some 10 KiB.
+const ROWS_MAX: usize = 200;
+
 /// How long one conductor may take to answer: the wait for the node's lock, and a second for the log.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
 
-/// A request on its way to another conductor.
+/// What one conductor asks of another.
 #[derive(Debug, Serialize, Deserialize)]
-struct Forwarded {
+pub(crate) enum PeerRequest {
+    /// Work for a node that the asked one owns.
+    Node(Forwarded),
+    /// Its power report, with so many rows of the worst.
+    Power {
+        /// Rows.
+        worst: u32,
+    },
+}
+
+/// A request on its way to another conductor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Forwarded {
     node: NodeId,
     id: RequestId,
     request: NodeRequest,
@@ -91,7 +107,8 @@ impl Router {
             reason: reason.into(),
             retry_after_s: 1,
         };
-        let bytes = encode_message(request).map_err(|error| unavailable(error.to_string()))?;
+        let bytes = encode_message(&PeerRequest::Node(request.clone()))
+            .map_err(|error| unavailable(error.to_string()))?;
         let limit = self.lock_wait() + ANSWER_MARGIN;
         let answered = tokio::select! {
             biased;
@@ -175,13 +192,27 @@ impl NodeGateway for Router {
 }
 
 /// The receiving side: hands requests of other conductors to the actors here.
-pub(crate) struct Forwardee(pub(crate) Arc<Registry>);
+pub(crate) struct Forwardee {
+    pub(crate) nodes: Arc<Registry>,
+    /// Set once there is a pool to ask.
+    pub(crate) desk: Arc<OnceLock<Arc<PowerDesk>>>,
+}
 
 impl CallHandler for Forwardee {
     fn handle(&self, from: ConductorId, request: Vec<u8>) -> BoxFuture<'_, Vec<u8>> {
         Box::pin(async move {
-            let answer = match decode_message::<Forwarded>(&request) {
-                Ok(Forwarded { node, id, request }) => self.0.request(node, id, request).await,
+            let answer = match decode_message::<PeerRequest>(&request) {
+                Ok(PeerRequest::Node(Forwarded { node, id, request })) => {
+                    self.nodes.request(node, id, request).await
+                }
+                Ok(PeerRequest::Power { worst }) => {
+                    let worst = usize::try_from(worst).unwrap_or(ROWS_MAX).min(ROWS_MAX);
+                    let told = match self.desk.get() {
+                        Some(desk) => desk.report(worst).await,
+                        None => Err("it is starting".into()),
+                    };
+                    return encode_message(&told).unwrap_or_default();
+                }
                 Err(error) => {
                     tracing::warn!(conductor = %from, %error, "a forwarded request could not be read");
                     Err(NodeError::Unavailable {

@@ -2,6 +2,7 @@
 
 use crate::clocks;
 use crate::held_writes::HeldWrites;
+use crate::power_desk::PowerDesk;
 use crate::router::{Forwardee, Router};
 use crate::sinks::Sinks;
 use actix::{Actor, Addr};
@@ -19,6 +20,7 @@ use baton_api::{
 use baton_bmc::client::BmcClient;
 use baton_bmc::ipmi::{IpmiClient, IpmiSettings};
 use baton_bmc::redfish::RedfishConfig;
+use baton_bmc::vendor::Vendor;
 use baton_cluster::peer::tls::{Tls, TlsFiles};
 use baton_cluster::peer::transport::Tcp;
 use baton_cluster::{
@@ -36,7 +38,7 @@ use hyper::body::Incoming;
 use prometheus_client::registry::Registry as Metrics;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -71,6 +73,8 @@ pub(crate) struct Process {
     stop: watch::Sender<bool>,
     leaving: watch::Receiver<bool>,
     servers: Vec<JoinHandle<()>>,
+    power: Arc<PowerDesk>,
+    watching: JoinHandle<()>,
     arbiters: Vec<Arbiter>,
     /// Where the public API listens.
     pub(crate) api: SocketAddr,
@@ -110,7 +114,11 @@ impl Process {
         let (me, state) = (cluster.conductor(), cluster.state());
 
         let registry = Arc::new(Registry::new(state.clone()));
-        cluster.on_call(Arc::new(Forwardee(registry.clone())));
+        let desk = Arc::new(OnceLock::new());
+        cluster.on_call(Arc::new(Forwardee {
+            nodes: registry.clone(),
+            desk: desk.clone(),
+        }));
         let mut bmc = start_bmc(config, &env, runtime).await?;
         if let Some(file) = hold_writes {
             bmc = Arc::new(HeldWrites::new(bmc, file));
@@ -134,9 +142,18 @@ impl Process {
             pool.clone().recipient(),
             pool.clone().recipient(),
             pool.clone().recipient(),
+            pool.clone().recipient(),
             config.block_prefix(),
             Arc::new(config.node_knobs()),
         ));
+        let power = Arc::new(PowerDesk::new(
+            cluster.clone(),
+            shared.clone(),
+            pool.clone(),
+            config.stale_after(),
+        ));
+        desk.get_or_init(|| power.clone());
+        let watching = runtime.spawn(power.clone().watch());
         let arbiters: Vec<Arbiter> = (0..cores()).map(|_| Arbiter::new()).collect();
         let placement = Placement::Arbiters(arbiters.iter().map(Arbiter::handle).collect());
         let conductor = ConductorActor::new(
@@ -181,6 +198,7 @@ impl Process {
         );
         public.register_metrics(&mut metrics);
         baton_api::register_notifier_metrics(&mut metrics, told.clone());
+        baton_api::register_power_metrics(&mut metrics, power.clone());
         let operators = AdminApi::new(AdminDeps {
             state,
             proposer: Arc::new(cluster.clone()),
@@ -194,6 +212,7 @@ impl Process {
             }),
             token: config.admin.token.clone(),
             notifier: told,
+            power: power.clone(),
             changes,
             env,
             registry: Arc::new(Mutex::new(metrics)),
@@ -242,6 +261,8 @@ impl Process {
             stop,
             leaving,
             servers: vec![public_server, admin_server],
+            power,
+            watching,
             arbiters,
             api,
             admin,
@@ -265,6 +286,7 @@ impl Process {
     pub(crate) fn reload(&self, config: &Config) {
         self.shared.set_knobs(Arc::new(config.node_knobs()));
         self.router.set_lock_wait(config.conductor.node_lock_wait);
+        self.power.set_stale_after(config.stale_after());
         let pool = self.pool.try_send(Configure(config.pool_settings()));
         let outbox = ConfigureOutbox(config.outbox_settings());
         let outbox = self.notifier.try_send(outbox);
@@ -330,6 +352,7 @@ impl Process {
         }
         self.hand_events_over().await;
         self.stop.send_replace(true);
+        self.watching.abort();
         for server in self.servers {
             if let Err(error) = server.await {
                 tracing::error!(%error, "a listener ended badly");
@@ -378,6 +401,7 @@ impl Departure for Leave {
 }
 
 async fn start_bmc(config: &Config, env: &Env, runtime: &Handle) -> anyhow::Result<Arc<dyn Bmc>> {
+    Vendor::check().context("the vendor files of this build do not read")?;
     let mut redfish = RedfishConfig::from(&config.redfish);
     if let Some(interval) = config.conductor.sync_power_state_interval {
         redfish = redfish.read_every(interval);

@@ -123,6 +123,7 @@ async fn measure(nodes: u32, seconds: u64) -> std::io::Result<()> {
         pool.clone().recipient(),
         pool.clone().recipient(),
         pool.clone().recipient(),
+        pool.clone().recipient(),
         config.block_prefix(),
         Arc::new(knobs),
     ));

@@ -1,9 +1,10 @@
 //! What all actors of one conductor share: its ports, options, session and lease.
 
-use crate::sync_pool::{CredentialsChanged, Forget, Submit};
+use crate::sync_pool::{Bar, CredentialsChanged, Forget, Submit};
 use actix::Recipient;
 use baton_model::command::Session;
 use baton_model::env::{Env, Mono};
+use baton_model::freshness::Freshness;
 use baton_model::ids::{ConductorId, Epoch, Incarnation, NodeId};
 use baton_model::node::core::Knobs;
 use baton_model::pool::BlockPrefix;
@@ -11,7 +12,7 @@ use baton_model::port::cluster::{Proposer, Sessions};
 use baton_model::port::lease::{LeaseCheck, Leaving, OwnLease};
 use baton_model::state::StateView;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 /// The lease of this conductor: until when it may act, and in which life. Read by every node core and, once more, where
@@ -130,9 +131,12 @@ pub struct Shared {
     pub credentials: Recipient<CredentialsChanged>,
     /// The sync pool's ear for nodes that leave.
     pub forget: Recipient<Forget>,
+    /// The sync pool's ear for logins that were refused elsewhere.
+    pub bar: Recipient<Bar>,
     /// How addresses are grouped into blocks.
     pub prefix: BlockPrefix,
     knobs: RwLock<Arc<Knobs>>,
+    freshness: Mutex<Freshness>,
 }
 
 impl Shared {
@@ -152,6 +156,7 @@ impl Shared {
         submit: Recipient<Submit>,
         credentials: Recipient<CredentialsChanged>,
         forget: Recipient<Forget>,
+        bar: Recipient<Bar>,
         prefix: BlockPrefix,
         knobs: Arc<Knobs>,
     ) -> Self {
@@ -165,8 +170,10 @@ impl Shared {
             submit,
             credentials,
             forget,
+            bar,
             prefix,
             knobs: RwLock::new(knobs),
+            freshness: Mutex::new(Freshness::new()),
         }
     }
 
@@ -177,6 +184,13 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How fresh the nodes owned here are. Held for a microsecond at a time.
+    pub fn freshness(&self) -> MutexGuard<'_, Freshness> {
+        self.freshness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// New options, from a reload.

@@ -219,6 +219,10 @@ pub struct TestMachine {
     pub silent: bool,
     /// Whether the BMC lets nobody end the sessions of others.
     pub keeps_sessions: bool,
+    /// The only password that it lets in; any, if none is set.
+    pub password: Option<Box<str>>,
+    /// Logins that it refused.
+    pub refused: u64,
     /// Every command that it got.
     pub acted: Vec<PowerAction>,
     /// Commands that came in a session that had ended, and had no effect.
@@ -236,6 +240,8 @@ impl Default for TestMachine {
             power: PowerReading::On,
             silent: false,
             keeps_sessions: false,
+            password: None,
+            refused: 0,
             acted: Vec::new(),
             fenced_off: Vec::new(),
             reads: 0,
@@ -332,6 +338,26 @@ impl Bmc for TestBmc {
                 return Err(Self::silent(address, "power status", budget));
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
+            let given = match target {
+                BmcTarget::Ipmi(ipmi) => ipmi.password.expose(),
+                BmcTarget::Redfish(redfish) => redfish.password.expose(),
+                BmcTarget::Fake => "",
+            };
+            let refuses = self.with(&address, |machine| {
+                let refuses = machine
+                    .password
+                    .as_deref()
+                    .is_some_and(|wanted| wanted != given);
+                machine.refused += u64::from(refuses);
+                refuses
+            });
+            if refuses {
+                return Err(BmcError::Refused {
+                    bmc: address,
+                    username: "admin".into(),
+                    reason: "RAKP 2 HMAC is invalid".into(),
+                });
+            }
             self.open(&address);
             Ok(power)
         })

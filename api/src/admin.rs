@@ -4,6 +4,7 @@
 //! Everything here reads what this conductor knows now, without a read barrier: it has to answer when the cluster cannot.
 
 mod auth;
+mod bmcs;
 mod cluster;
 mod compute;
 mod conductors;
@@ -30,6 +31,7 @@ use baton_model::port::cluster::{ClusterStatus, Departure, Members, Proposer};
 use baton_model::port::compute::Notifier;
 use baton_model::port::lease::OwnLease;
 use baton_model::port::node::NodeGateway;
+use baton_model::port::power::PowerReports;
 use baton_model::secret::Secret;
 use baton_model::state::StateView;
 use bytes::Bytes;
@@ -64,6 +66,8 @@ pub struct AdminDeps {
     pub token: Option<Secret<String>>,
     /// Tells the compute service.
     pub notifier: Arc<dyn Notifier>,
+    /// Tells how fresh the power states are.
+    pub power: Arc<dyn PowerReports>,
     /// Rings when the state changes.
     pub changes: Arc<Changes>,
     /// Time and chance.
@@ -75,7 +79,7 @@ pub struct AdminDeps {
 /// Shared by all requests.
 struct Admin {
     deps: AdminDeps,
-    staleness: staleness::Cache,
+    power: staleness::Cache,
     watchers: Arc<Semaphore>,
 }
 
@@ -100,7 +104,7 @@ impl AdminApi {
         let gate = Arc::new(auth::Gate::new(deps.token.as_ref()));
         let admin = Arc::new(Admin {
             deps,
-            staleness: staleness::Cache::default(),
+            power: staleness::Cache::default(),
             watchers: Arc::new(Semaphore::new(watch::WATCHERS_MAX)),
         });
         let router = Router::new()
@@ -131,6 +135,7 @@ impl AdminApi {
             )
             .route("/admin/v1/rebalance", get(rebalance::preview))
             .route("/admin/v1/staleness", get(staleness::report))
+            .route("/admin/v1/bmcs", get(bmcs::report))
             .route("/admin/v1/compute", get(compute::report))
             .route("/admin/v1/compute/waiting", get(compute::waiting))
             .route("/admin/v1/compute/dead", get(compute::dead))

@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::option::raw::Raw;
 use baton_model::hardware::{Enabled, Slot};
-use baton_model::node::core::{Knobs, Limits, WaitLimits};
+use baton_model::node::core::{Knobs, Limits, RandomDelay, WaitLimits};
 use baton_model::outbox::OutboxSettings;
 use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::session::SessionPeriods;
@@ -40,7 +40,7 @@ impl Config {
         enabled
     }
 
-    /// What the node core obeys. A random `fake.power_delay` counts with its likeliest value.
+    /// What the node core obeys.
     #[must_use]
     pub fn node_knobs(&self) -> Knobs {
         let (conductor, nova) = (&self.conductor, &self.nova);
@@ -63,7 +63,10 @@ impl Config {
                 rescue: conductor.rescue_callback_timeout,
                 service: conductor.service_callback_timeout,
             },
-            fake_delay: self.fake.power_delay.shortest,
+            fake_delay: RandomDelay {
+                shortest: self.fake.power_delay.shortest,
+                longest: self.fake.power_delay.longest,
+            },
             limits: Limits {
                 wait_step_seconds: u32::try_from(
                     conductor.max_conductor_wait_step_seconds.as_secs(),
@@ -73,6 +76,19 @@ impl Config {
                 concurrent_clean: conductor.max_concurrent_clean,
             },
         }
+    }
+
+    /// Past this age a power state counts as stale.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        let conductor = &self.conductor;
+        if !conductor.power_state_stale_after.is_zero() {
+            return conductor.power_state_stale_after;
+        }
+        let intervals = 3;
+        conductor
+            .sync_power_state_interval
+            .map_or(Duration::MAX, |interval| interval * intervals)
     }
 
     /// How events leave the outbox. The wait before another conductor's event is sent covers what that one may still have

@@ -11,7 +11,7 @@ use crate::node::edit::{NodeEdit, Refused, check_deletable, check_editable, clip
 use crate::node::intent::Intent;
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
-use crate::node::record::{NodeRecord, REQUESTS_REMEMBERED};
+use crate::node::record::{NodeRecord, PowerSource, REQUESTS_REMEMBERED};
 use crate::node::steps::Flow;
 use crate::object::Kind;
 use crate::object::rules::check_release;
@@ -323,6 +323,13 @@ impl Entry<'_> {
             } => {
                 let changed = record.power_state != state;
                 record.power_state = state;
+                if changed || record.power_source.is_none() {
+                    record.power_source = Some(PowerSource {
+                        cause,
+                        conductor: session.conductor,
+                        at: self.at,
+                    });
+                }
                 let told = state.filter(|state| *state != PowerState::Error);
                 // Nothing changes at an adoption, but the compute service has never heard of the state.
                 let is_news = changed || cause == PowerCause::Adoption;
@@ -364,6 +371,7 @@ impl Entry<'_> {
                 }
             }
             NodeChange::SyncFailures(count) => record.sync_failures = count,
+            NodeChange::LoginRefused(refusal) => record.login_refused = refusal,
             NodeChange::InternalInfo(info) => record.driver_internal_info = info,
             NodeChange::InstanceInfo(info) => record.instance_info = info,
             NodeChange::Step { flow, step } => match flow {

@@ -11,7 +11,7 @@ use crate::node::edit::{NodeEdit, Refused};
 use crate::node::intent::{BmcWrite, Intent};
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
-use crate::node::record::{Fault, NodeRecord};
+use crate::node::record::{Fault, NodeRecord, RefusedLogin};
 use crate::node::steps::Flow;
 use crate::object::ObjectCommand;
 use crate::outbox::Told;
@@ -267,6 +267,8 @@ pub enum NodeChange {
         /// The most.
         max: u32,
     },
+    /// The BMC refused the login, or lets us in again.
+    LoginRefused(Option<Box<RefusedLogin>>),
 }
 
 /// Work of which only so much may go on at once in the whole cluster (Ironic's `ConcurrentActionLimit`).

@@ -391,7 +391,7 @@ pub fn bmc_target(node: &NodeRecord) -> Result<BmcTarget, DriverInfoError> {
         "fake" => Ok(BmcTarget::Fake),
         "ipmitool" => ipmi::parse(node.id, &node.driver_info.to_map())
             .map(|target| BmcTarget::Ipmi(Arc::new(target))),
-        "redfish" => redfish::parse(node.id, &node.driver_info.to_map())
+        "redfish" | "idrac-redfish" => redfish::parse(node.id, &node.driver_info.to_map())
             .map(|target| BmcTarget::Redfish(Arc::new(target))),
         other => Err(DriverInfoError::Unsupported(format!(
             "The power interface '{other}' of node {} has no BMC that baton could ask. Set power_interface to one of \

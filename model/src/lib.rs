@@ -9,6 +9,7 @@ pub mod command;
 pub mod driver;
 pub mod env;
 pub mod error_code;
+pub mod freshness;
 pub mod hardware;
 pub mod ids;
 pub mod json;

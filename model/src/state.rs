@@ -1,12 +1,14 @@
 //! The replicated state: what every conductor knows.
 
 use crate::command::{ProposalId, Reply, Session};
+use crate::hardware;
 use crate::ids::{ConductorId, Incarnation, NodeId, WallMs};
 use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
 use crate::object::{Kind, Object, Objects};
 pub use crate::outbox::OutboxEvent;
 use crate::ownership::{Conductors, owner_of};
+use crate::pool::MachineKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -127,6 +129,7 @@ pub struct ClusterState {
     // Derived from `outbox`: the instances whose event waits.
     untold: BTreeSet<Uuid>,
     by_state: BTreeMap<ProvisionState, u64>,
+    by_machine: BTreeSet<(MachineKey, NodeId)>,
 }
 
 impl ClusterState {
@@ -148,6 +151,32 @@ impl ClusterState {
         self.by_instance
             .get(&instance)
             .and_then(|id| self.nodes.get(id))
+    }
+
+    /// The node that a machine belongs to, where several name it: of those that were ever verified the oldest. The others
+    /// must leave it alone, or two nodes would fight over its power.
+    #[must_use]
+    pub fn rightful(&self, machine: MachineKey) -> Option<&Arc<NodeRecord>> {
+        let first = (machine, NodeId(Uuid::nil()));
+        let last = (machine, NodeId(Uuid::max()));
+        self.by_machine
+            .range(first..=last)
+            .filter_map(|(_, id)| self.nodes.get(id))
+            .min_by_key(|node| {
+                let state = node.provision_state;
+                let unsure = matches!(
+                    state,
+                    ProvisionState::Verifying
+                        | ProvisionState::Adopting
+                        | ProvisionState::AdoptFailed
+                );
+                let standing = if state == ProvisionState::Enroll {
+                    2
+                } else {
+                    u8::from(unsure)
+                };
+                (standing, node.serial)
+            })
     }
 
     /// All nodes in creation order, after the one with serial `after`.
@@ -342,7 +371,16 @@ impl ClusterState {
     }
 
     pub(crate) fn put_node(&mut self, node: Arc<NodeRecord>) {
-        self.remove_node(node.id);
+        let same = self.nodes.get(&node.id).is_some_and(|old| {
+            old.driver_info == node.driver_info && old.interfaces.power == node.interfaces.power
+        });
+        if !same {
+            self.leave_machine(node.id);
+            if let Some(machine) = machine_of(&node) {
+                self.by_machine.insert((machine, node.id));
+            }
+        }
+        self.take_out(node.id);
         if let Some(name) = &node.name {
             self.by_name.insert(name.clone(), node.id);
         }
@@ -355,6 +393,17 @@ impl ClusterState {
     }
 
     pub(crate) fn remove_node(&mut self, id: NodeId) {
+        self.leave_machine(id);
+        self.take_out(id);
+    }
+
+    fn leave_machine(&mut self, id: NodeId) {
+        if let Some(machine) = self.nodes.get(&id).and_then(|old| machine_of(old)) {
+            self.by_machine.remove(&(machine, id));
+        }
+    }
+
+    fn take_out(&mut self, id: NodeId) {
         if let Some(old) = self.nodes.remove(&id) {
             if let Some(name) = &old.name {
                 self.by_name.remove(name);
@@ -415,6 +464,12 @@ impl ClusterState {
             replied,
         );
     }
+}
+
+/// The machine behind the node's BMC, if it has one and its `driver_info` can be read.
+fn machine_of(node: &NodeRecord) -> Option<MachineKey> {
+    let target = hardware::bmc_target(node).ok()?;
+    MachineKey::of(node.id, &target)
 }
 
 /// The state as everybody in a process shares it. Only the state machine writes; readers hold the lock for

@@ -19,6 +19,7 @@ pub use registry::Registry;
 
 use crate::node::{Poke, Retire};
 use crate::shared::Shared;
+use crate::sync_pool::Bar;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use baton_model::command::{Command, ConductorUp, EditNode, Session};
 use baton_model::env::Mono;
@@ -228,13 +229,22 @@ impl ConductorActor {
 
     fn reconcile_node(&mut self, node: NodeId, busy: &mut Vec<NodeId>, ctx: &mut Context<Self>) {
         let session = self.shared.lease.session();
-        let record = {
+        let (record, barred) = {
             let state = self.shared.state.read();
-            state
-                .node(node)
+            let record = state.node(node);
+            let ours = record
                 .filter(|record| state.is_live(session) && is_ours(&state, record, session))
-                .cloned()
+                .cloned();
+            // Another conductor was refused by this BMC; a node of ours may have the same.
+            let elsewhere =
+                record.filter(|record| ours.is_none() && record.login_refused.is_some());
+            (ours, elsewhere.cloned())
         };
+        if let Some(bar) = barred.and_then(|record| Bar::of(&record, self.shared.prefix))
+            && self.shared.bar.try_send(bar).is_err()
+        {
+            tracing::debug!(%node, "the sync pool was too busy to hear of a login that was refused elsewhere");
+        }
         match (record, self.registry.get(node)) {
             (Some(_), Some(actor)) => {
                 if actor.try_send(Poke).is_err() {

@@ -72,6 +72,7 @@ impl World {
             host.clone(),
             pool.clone().recipient(),
             pool.clone().recipient(),
+            pool.clone().recipient(),
             pool.recipient(),
             BlockPrefix::default(),
             Arc::new(Knobs::default()),
@@ -105,12 +106,17 @@ impl World {
 
     /// An active machine that is on, at `10.0.0.<n>`.
     fn node(&self, n: u8) -> NodeId {
+        self.node_at(n, n)
+    }
+
+    /// The same with another machine's BMC.
+    fn node_at(&self, n: u8, address: u8) -> NodeId {
         let id = NodeId(Uuid::from_u128(u128::from(n)));
         let mut record = NodeRecord::new(id, "ipmi".into(), WallMs(0));
         record.interfaces.power = "ipmitool".into();
         record.provision_state = ProvisionState::Active;
         record.power_state = Some(PowerState::On);
-        let info = format!("{{\"ipmi_address\": \"10.0.0.{n}\"}}");
+        let info = format!("{{\"ipmi_address\": \"10.0.0.{address}\"}}");
         record.driver_info = Json::parse(&info).expect("valid");
         self.cluster.commit(Command::NodeCreate(Box::new(record)));
         id
@@ -461,6 +467,163 @@ async fn what_another_conductor_owned_is_read_at_once_and_a_start_spreads_out() 
                 "machine {n} was not read by its new owner"
             );
         }
+    })
+    .await;
+}
+
+fn refused(world: &World) -> u64 {
+    world.machines.with("10.0.0.1", |machine| machine.refused)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_refused_to_one_conductor_is_not_tried_by_the_next_until_the_credentials_change() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        world.machines.with("10.0.0.1", |machine| {
+            machine.password = Some("rotated".into())
+        });
+        let first = world.conductor(1);
+        first.is_up().await;
+        eventually(|| world.record(node).login_refused.is_some()).await;
+        assert_eq!(refused(&world), 1);
+
+        let second = world.conductor(2);
+        second.is_up().await;
+        world
+            .cluster
+            .commit(Command::ConductorDown(first.session()));
+        eventually(|| second.registry.len() == 1).await;
+        // Nobody tries for longer than BMCs lock accounts for, a waiting user neither.
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        second.power(node, PowerRequest::Off).await.expect("taken");
+        let failed = || world.record(node).last_error.is_some();
+        eventually(failed).await;
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        let record = world.record(node);
+        let error = record.last_error.as_deref().unwrap_or_default();
+        assert!(
+            error.contains("refused user `admin`")
+                && error.contains("driver_info has new credentials"),
+            "{error}"
+        );
+        assert_eq!(refused(&world), 1, "one refused login in all");
+
+        // The operator corrects them, on whichever conductor.
+        let info = r#"{"ipmi_address": "10.0.0.1", "ipmi_password": "rotated"}"#;
+        let edit = NodeEdit::DriverInfo(Json::parse(info).expect("valid"));
+        world.cluster.commit(Command::NodeEdit(EditNode {
+            node,
+            expect: None,
+            edits: vec![edit],
+        }));
+        let corrected = tokio::time::Instant::now();
+        eventually(|| {
+            let record = world.record(node);
+            record.sync_failures == 0 && !record.maintenance
+        })
+        .await;
+        assert!(
+            corrected.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            corrected.elapsed()
+        );
+        assert_eq!(refused(&world), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_node_with_the_same_bmc_is_refused_with_words_and_the_first_one_works_on() {
+    local(async {
+        let world = World::new();
+        let (rightful, other) = (world.node(1), world.node_at(2, 1));
+        world.cluster.commit(Command::NodeEdit(EditNode {
+            node: rightful,
+            expect: None,
+            edits: vec![NodeEdit::Name(Some("rack1-u1".into()))],
+        }));
+        let conductors = [world.conductor(1), world.conductor(2)];
+        for conductor in &conductors {
+            conductor.is_up().await;
+        }
+        let owner = async |node| {
+            eventually(|| {
+                conductors
+                    .iter()
+                    .any(|one| one.registry.get(node).is_some())
+            })
+            .await;
+            conductors
+                .iter()
+                .find(|one| one.registry.get(node).is_some())
+                .expect("just seen")
+        };
+        owner(other)
+            .await
+            .power(other, PowerRequest::Off)
+            .await
+            .expect("taken");
+        eventually(|| world.record(other).last_error.is_some()).await;
+        let record = world.record(other);
+        let error = record.last_error.as_deref().unwrap_or_default();
+        let named = format!("it is the BMC of node {rightful} (rack1-u1) already");
+        assert!(error.contains(&named), "{error}");
+        // Nor does power sync touch it, whatever the records say of the one machine; the node ends in fault.
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        assert!(world.record(other).maintenance);
+        world
+            .machines
+            .with("10.0.0.1", |machine| assert_eq!(machine.acted, Vec::new()));
+        owner(rightful)
+            .await
+            .power(rightful, PowerRequest::Off)
+            .await
+            .expect("taken");
+        eventually(|| world.is_settled(rightful, PowerState::Off)).await;
+        // Corrected, it comes back by itself.
+        let info = r#"{"ipmi_address": "10.0.0.2"}"#;
+        let edit = NodeEdit::DriverInfo(Json::parse(info).expect("valid"));
+        world.cluster.commit(Command::NodeEdit(EditNode {
+            node: other,
+            expect: None,
+            edits: vec![edit],
+        }));
+        eventually(|| !world.record(other).maintenance).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn freshness_is_counted_without_asking() {
+    local(async {
+        let world = World::new();
+        let dead = world.node(1);
+        world.node(2);
+        world.node(3);
+        world
+            .machines
+            .with("10.0.0.1", |machine| machine.silent = true);
+        let only = world.conductor(1);
+        only.is_up().await;
+        tokio::time::sleep(Duration::from_secs(280)).await;
+        let report = || {
+            let now = only.shared.env.clock.now();
+            let after = Duration::from_secs(200);
+            only.shared.freshness().report(now, 5, after)
+        };
+        let now = report();
+        assert_eq!((now.ages.count(), now.unconfirmed, now.stale), (2, 1, 1));
+        assert_eq!(
+            now.worst.first().map(|row| (row.node, row.confirmed)),
+            Some((dead, false))
+        );
+        assert!(now.ages.within(120) == 2, "{now:?}");
+        // In fault it is no news any more.
+        eventually(|| world.record(dead).maintenance).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = report();
+        assert_eq!((now.recovering, now.stale, now.unconfirmed), (1, 0, 0));
     })
     .await;
 }

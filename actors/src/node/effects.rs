@@ -1,7 +1,7 @@
 //! How a node actor carries out what its core decides.
 
 use super::NodeActor;
-use crate::sync_pool::{BmcReport, CredentialsChanged, Forget, Submit};
+use crate::sync_pool::{Bar, BmcReport, CredentialsChanged, Forget, Submit};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use baton_model::command::{ActOnNode, Command, Fence};
 use baton_model::driver::{BmcTarget, DriverInfoError};
@@ -10,7 +10,7 @@ use baton_model::hardware;
 use baton_model::ids::{Epoch, Ticket};
 use baton_model::node::core::{COMMAND_LIMIT, Effect, Input, Note, ReadError, Urgency};
 use baton_model::node::intent::BmcSession;
-use baton_model::pool::{Endpoint, Job, Priority, Work};
+use baton_model::pool::{Endpoint, Job, MachineKey, Priority, Work};
 use baton_model::port::bmc::BmcError;
 use std::time::Duration;
 
@@ -43,6 +43,16 @@ impl NodeActor {
                     session: None,
                     priority,
                     patience,
+                };
+                self.submit(question, ticket, epoch, ctx);
+            }
+            Effect::Identify { ticket } => {
+                let epoch = self.core.record().epoch;
+                let question = Question {
+                    work: Work::Identify,
+                    session: None,
+                    priority: Priority::Sync,
+                    patience: READ_PATIENCE,
                 };
                 self.submit(question, ticket, epoch, ctx);
             }
@@ -159,6 +169,13 @@ impl NodeActor {
                 return;
             }
         };
+        // What only ends a session does no harm to whoever the machine belongs to.
+        if work != Work::EndSession
+            && let Some(error) = self.trespass(&target)
+        {
+            self.answer_later(work, ticket, ReadError::Bmc(error), ctx);
+            return;
+        }
         let endpoint = Endpoint::of(self.id, &target, self.shared.prefix);
         self.bmc = Some(endpoint.bmc);
         let deadline = self.shared.env.clock.now() + patience;
@@ -183,7 +200,44 @@ impl NodeActor {
             })
             .is_err()
         {
-            self.answer_later(work, ticket, ReadError::NoRoom, ctx);
+            let words = "the sync pool was too busy to take the question".into();
+            self.answer_later(work, ticket, ReadError::NoRoom(words), ctx);
+        }
+    }
+
+    /// Why this machine must not be touched for this node: it is another node's.
+    fn trespass(&self, target: &BmcTarget) -> Option<BmcError> {
+        let machine = MachineKey::of(self.id, target)?;
+        let state = self.shared.state.read();
+        let other = state.rightful(machine)?;
+        if other.id == self.id {
+            return None;
+        }
+        let name = other
+            .name
+            .as_deref()
+            .map_or_else(String::new, |name| format!(" ({name})"));
+        Some(BmcError::Misconfigured {
+            bmc: match target {
+                BmcTarget::Ipmi(ipmi) => format!("{}:{}", ipmi.address, ipmi.port).into(),
+                BmcTarget::Redfish(redfish) => redfish.origin.clone(),
+                BmcTarget::Fake => "fake-hardware".into(),
+            },
+            reason: format!(
+                "it is the BMC of node {}{name} already, and two nodes would fight over its power; correct driver_info of \
+                 the wrong one",
+                other.id
+            )
+            .into(),
+        })
+    }
+
+    /// Tells the pool what the record knows of a refused login, before anything is asked.
+    pub(super) fn bar(&self) {
+        if let Some(bar) = Bar::of(self.core.record(), self.shared.prefix)
+            && self.shared.bar.try_send(bar).is_err()
+        {
+            tracing::warn!(node = %self.id, "the sync pool was too busy to hear of a refused login; it will find out itself");
         }
     }
 
@@ -296,7 +350,11 @@ pub(super) fn unanswered(work: Work, ticket: Ticket, error: ReadError, rtt: Dura
             ticket,
             result: Err(error),
         },
-        Work::PowerQuery | Work::Identify => Input::Read {
+        Work::Identify => Input::Identified {
+            ticket,
+            vendor: None,
+        },
+        Work::PowerQuery => Input::Read {
             ticket,
             result: Err(error),
             rtt,

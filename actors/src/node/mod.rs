@@ -13,6 +13,7 @@ use crate::sync_pool::BmcReport;
 use actix::{Actor, ActorContext, Context, Handler, ResponseFuture, SpawnHandle};
 use baton_model::driver::{BmcTarget, DriverInfoError};
 use baton_model::env::Mono;
+use baton_model::freshness::{Slot, Watch};
 use baton_model::ids::NodeId;
 use baton_model::node::core::{self, Asker, FirstRead, Input, NodeCore, ReadError};
 use baton_model::node::record::NodeRecord;
@@ -37,6 +38,9 @@ pub struct NodeActor {
     bmc: Option<BmcKey>,
     askers: BTreeMap<Asker, oneshot::Sender<Result<NodeAnswer, NodeError>>>,
     next_asker: Asker,
+    /// The node's place among those whose freshness is counted, and what was noted there last.
+    slot: Slot,
+    noted: (Watch, Option<Mono>),
 }
 
 impl NodeActor {
@@ -46,7 +50,10 @@ impl NodeActor {
         let knobs = shared.knobs();
         let context = context(&shared, &knobs, &record);
         let draw = shared.env.entropy.next_u64();
+        let slot = shared.freshness().enter(context.now, record.id);
         Self {
+            slot,
+            noted: (Watch::Nobody, None),
             id: record.id,
             core: NodeCore::new(record, context, first, draw),
             timer: None,
@@ -71,6 +78,14 @@ impl NodeActor {
         for effect in effects {
             self.carry_out(effect, ctx);
         }
+        let (watch, confirmed) = self.core.freshness(&knobs);
+        if (watch, confirmed) != self.noted {
+            self.noted = (watch, confirmed);
+            let now = self.shared.env.clock.now();
+            self.shared
+                .freshness()
+                .note(now, self.slot, watch, confirmed);
+        }
     }
 
     /// Hands in the record as it is now. Always before a reply, so that the core decides on what was applied.
@@ -80,6 +95,12 @@ impl NodeActor {
         {
             self.step(Input::Record(record), ctx);
         }
+    }
+}
+
+impl Drop for NodeActor {
+    fn drop(&mut self) {
+        self.shared.freshness().leave(self.slot);
     }
 }
 
@@ -112,6 +133,7 @@ impl Actor for NodeActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.bar();
         self.step(Input::Wake, ctx);
     }
 }
@@ -191,6 +213,10 @@ impl Handler<BmcReport> for NodeActor {
                 ticket,
                 result: Ok(()),
             },
+            (Work::Identify, Ok(Answer::Identity(identity))) => Input::Identified {
+                ticket,
+                vendor: identity.vendor,
+            },
             (Work::EndSession, Ok(Answer::Ended)) => Input::SessionEnded {
                 ticket,
                 result: Ok(()),
@@ -206,14 +232,17 @@ impl Handler<BmcReport> for NodeActor {
 }
 
 /// What a failed job means for the core: a refusal that stands for a BMC's own error counts as that error, one that only
-/// speaks of queues counts as nothing.
+/// speaks of queues says nothing about the BMC. Either way its words reach the operator.
 fn read_error(failure: Failure) -> ReadError {
     use baton_model::port::bmc::BmcError;
     match failure {
         Failure::Bmc(error) => ReadError::Bmc(error),
         Failure::Refused(refusal) => match refusal.last_error() {
-            Some(error) => ReadError::Bmc(error.clone()),
-            None => ReadError::NoRoom,
+            Some(last) => ReadError::Barred {
+                last: last.clone(),
+                words: refusal.to_string().into(),
+            },
+            None => ReadError::NoRoom(refusal.to_string().into()),
         },
         Failure::Lost { work } => ReadError::Bmc(BmcError::Unreachable {
             bmc: "(unknown)".into(),

@@ -103,6 +103,7 @@ impl Bench {
             "one".into(),
             pool.clone().recipient(),
             pool.clone().recipient(),
+            pool.clone().recipient(),
             pool.recipient(),
             BlockPrefix::default(),
             Arc::new(Knobs::default()),

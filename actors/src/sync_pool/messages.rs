@@ -2,9 +2,12 @@
 
 use actix::{Message, Recipient};
 use baton_model::driver::BmcTarget;
+use baton_model::hardware;
 use baton_model::ids::{NodeId, Ticket};
 use baton_model::node::intent::BmcSession;
-use baton_model::pool::{BmcKey, Job, PoolSettings, PoolStats, Report};
+use baton_model::node::record::NodeRecord;
+use baton_model::pool::{BlockPrefix, BmcKey, Endpoint, Job, PoolSettings, PoolStats, Report};
+use baton_model::port::bmc::BmcError;
 
 // --- Submit -------------------------------------------------------------------------------------
 
@@ -67,6 +70,39 @@ pub struct CredentialsChanged {
     pub bmc: BmcKey,
     /// The old target, whose warm session ends; `None` if it is not known.
     pub old: Option<BmcTarget>,
+}
+
+// --- Bar ----------------------------------------------------------------------------------------
+
+/// The record of a node says that its BMC refused the login: another conductor was told so, or this one in a former life.
+/// The pool does not try again before it would have after a refusal of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Bar {
+    /// The node.
+    pub node: NodeId,
+    /// Its BMC.
+    pub endpoint: Endpoint,
+    /// The refusal.
+    pub refusal: BmcError,
+}
+
+impl Bar {
+    /// What a node's record tells the pool, if it tells anything.
+    #[must_use]
+    pub fn of(record: &NodeRecord, prefix: BlockPrefix) -> Option<Self> {
+        let refused = record.login_refused.as_ref()?;
+        let target = hardware::bmc_target(record).ok()?;
+        Some(Self {
+            node: record.id,
+            endpoint: Endpoint::of(record.id, &target, prefix),
+            refusal: BmcError::Refused {
+                bmc: refused.bmc.clone(),
+                username: refused.username.clone(),
+                reason: refused.reason.clone(),
+            },
+        })
+    }
 }
 
 // --- GetStats -----------------------------------------------------------------------------------

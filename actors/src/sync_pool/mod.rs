@@ -11,7 +11,9 @@
 mod call;
 mod messages;
 
-pub use messages::{BmcReport, Cancel, Configure, CredentialsChanged, Forget, GetStats, Submit};
+pub use messages::{
+    Bar, BmcReport, Cancel, Configure, CredentialsChanged, Forget, GetStats, Submit,
+};
 
 use actix::prelude::SendError;
 use actix::{
@@ -343,6 +345,24 @@ impl Handler<CredentialsChanged> for SyncPoolActor {
         if let Some(old) = old {
             self.end_session(old);
         }
+        self.settle(ctx);
+    }
+}
+
+// --- Bar ----------------------------------------------------------------------------------------
+
+impl Handler<Bar> for SyncPoolActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Bar, ctx: &mut Context<Self>) {
+        let Bar {
+            node,
+            endpoint,
+            refusal,
+        } = message;
+        let now = self.env.clock.now();
+        self.core
+            .bar(now, node, endpoint, refusal, &mut self.effects);
         self.settle(ctx);
     }
 }

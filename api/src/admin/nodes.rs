@@ -78,6 +78,11 @@ pub(super) async fn show(
         "driver": node.driver,
         "provision_state": node.provision_state,
         "power_state": node.power_state,
+        "power_state_from": node.power_source.map(|source| {
+            json!({
+                "cause": source.cause.as_str(), "conductor": state.host_of(source.conductor), "at": time(source.at),
+            })
+        }),
         "maintenance": node.maintenance,
         "fault": node.fault,
         "last_error": node.last_error,
@@ -90,6 +95,9 @@ pub(super) async fn show(
             json!({"host": state.host_of(conductor), "incarnation": incarnation})
         }),
         "sync_failures": node.sync_failures,
+        "login_refused": node.login_refused.as_ref().map(|refused| {
+            json!({"bmc": refused.bmc, "username": refused.username, "reason": refused.reason})
+        }),
         "unfenced_session": node.unfenced.as_ref().map(ToString::to_string),
         "lock": node.intent.as_ref().map(|intent| lock(&state, &node, intent, now)),
         "compute": node.instance_uuid.map(|instance| super::compute::told(&state, instance)),

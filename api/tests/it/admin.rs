@@ -5,6 +5,8 @@ use axum::body::Bytes;
 use axum::http::{Method, Request, StatusCode};
 use baton_api::{AdminApi, AdminDeps};
 use baton_model::command::Command;
+use baton_model::env::Mono;
+use baton_model::freshness::{Freshness, FreshnessReport, Watch};
 use baton_model::ids::{ConductorId, LogIndex};
 use baton_model::port::BoxFuture;
 use baton_model::port::cluster::{
@@ -13,11 +15,56 @@ use baton_model::port::cluster::{
 };
 use baton_model::port::lease::OwnLease;
 use baton_model::port::node::NodeGateway;
+use baton_model::port::power;
+use baton_model::port::power::{PoolReport, PowerReport, PowerReports, SlowNode};
 use baton_model::secret::Secret;
+use baton_model::state::StateView;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// Two conductors: one that knows the world's nodes, and one that gives no answer.
+struct Reports(StateView);
+
+impl PowerReports for Reports {
+    fn stale_after(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn here(&self, worst: usize) -> FreshnessReport {
+        let mut all = Freshness::new();
+        let now = Mono(10_000);
+        for node in self.0.read().nodes() {
+            let slot = all.enter(now, node.id);
+            let watch = if node.maintenance {
+                Watch::Nobody
+            } else {
+                Watch::Sync
+            };
+            all.note(now, slot, watch, Some(Mono(8500)));
+        }
+        all.report(now, worst, self.stale_after())
+    }
+
+    fn everywhere(&self, worst: usize) -> BoxFuture<'_, Vec<(ConductorId, power::Told)>> {
+        let node = self.0.read().nodes().next().map(|node| node.id);
+        let slowest = node
+            .map(|node| SlowNode { node, rtt_us: 900 })
+            .into_iter()
+            .collect();
+        let report = PowerReport {
+            freshness: self.here(worst),
+            pool: PoolReport {
+                limit: 32,
+                slowest,
+                ..PoolReport::default()
+            },
+        };
+        let silent = Err("no answer came".into());
+        Box::pin(async { vec![(ConductorId(1), Ok(report)), (ConductorId(2), silent)] })
+    }
+}
 
 struct Alone;
 
@@ -188,6 +235,7 @@ fn admin_with(world: &World, asked: &Arc<Asked>, token: Option<Secret<String>>) 
         departure: asked.clone(),
         token,
         notifier,
+        power: Arc::new(Reports(world.cluster.state.clone())),
         changes: Arc::clone(&world.cluster.changes),
         env: env(),
         registry,
@@ -251,6 +299,29 @@ async fn it_shows_the_cluster_and_the_fleet() {
     let staleness = get(&api, "/admin/v1/staleness?worst=1").await;
     assert_eq!(staleness["age_ms"]["max"], 1500);
     assert_eq!(staleness["worst"].as_array().map(Vec::len), Some(1));
+    let worst = &staleness["worst"][0];
+    assert_eq!(
+        (&worst["name"], &worst["age_ms"]),
+        (&json!("one"), &json!(1500))
+    );
+    assert_eq!(worst["live"]["confirmed_age_ms"], 1500);
+    assert_eq!(
+        (&staleness["synced"], &staleness["not_read"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(
+        (&staleness["stale"], &staleness["alarm"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(
+        staleness["histogram"][0],
+        json!({"within_s": 5, "nodes": 1})
+    );
+    assert_eq!(staleness["conductors"][1]["error"], "no answer came");
+    let bmcs = get(&api, "/admin/v1/bmcs").await;
+    assert_eq!(bmcs["pools"][0]["limit"], 32);
+    assert_eq!(bmcs["pools"][1]["error"], "no answer came");
+    assert_eq!(bmcs["slowest"][0]["rtt_us"], 900);
     let node = get(&api, "/admin/v1/nodes/one").await;
     assert_eq!(
         (&node["owner"], &node["owned_by"]),

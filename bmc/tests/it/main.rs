@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected has failed"
 )]
 
+mod bad_bmcs;
 mod ipmi_farm;
 mod ipmi_sim;
 mod redfish;

@@ -235,6 +235,7 @@ async fn assemble(
         name.as_str().into(),
         pool.clone().recipient(),
         pool.clone().recipient(),
+        pool.clone().recipient(),
         pool.recipient(),
         BlockPrefix::default(),
         Arc::new(settings::knobs()),

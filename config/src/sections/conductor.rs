@@ -67,6 +67,8 @@ section! {
     force_power_state_during_sync: bool = true, live;
     /// How often a node with fault `power failure` is tried again.
     power_failure_recovery_interval: Interval = 300, live;
+    /// A power state that no read confirmed for so long counts as stale, and an alarm is raised; 0: three intervals.
+    power_state_stale_after: Seconds = 0, ours, live, max(86_400);
     /// How long a machine may take to reach the power state that it was told to take.
     power_state_change_timeout: Seconds = 60, live, min(2);
     /// The same for soft power off and soft reboot.

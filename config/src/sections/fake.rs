@@ -8,7 +8,7 @@ section! {
     pub struct FakeSection in "fake";
     fixed because "fake drivers are built when the conductor starts";
 
-    /// Delay of the power interface; of a range, the shorter end is taken in this version.
+    /// Delay of the power interface.
     power_delay: FakeDelay = "0", live;
     /// Delay of the boot interface.
     boot_delay: FakeDelay = "0", live, planned;

@@ -223,8 +223,19 @@ impl NodeEdit {
         match self {
             Self::Name(v) => node.name = v,
             Self::Driver(v) => node.driver = v,
-            Self::Interfaces(v) => node.interfaces = *v,
-            Self::DriverInfo(v) => node.driver_info = v,
+            Self::Interfaces(v) => {
+                if node.interfaces.power != v.power {
+                    node.login_refused = None;
+                }
+                node.interfaces = *v;
+            }
+            Self::DriverInfo(v) => {
+                if node.driver_info != v {
+                    // Whatever the BMC said, it said to other credentials.
+                    node.login_refused = None;
+                }
+                node.driver_info = v;
+            }
             Self::Properties(v) => node.properties = v,
             Self::Extra(v) => node.extra = v,
             Self::InstanceInfo(v) => node.instance_info = v,

@@ -1,7 +1,7 @@
 //! The replicated record of a node: Ironic's fields, and the few of our own that ownership and locking need.
 
 use super::intent::{BmcSession, Intent};
-use super::power::PowerState;
+use super::power::{PowerCause, PowerState};
 use super::provision::ProvisionState;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, NodeId, RequestId, Revision, WallMs};
 use crate::json::Json;
@@ -65,6 +65,28 @@ pub struct Interfaces {
 /// between only if several clients command it at once.
 pub const REQUESTS_REMEMBERED: usize = 4;
 
+/// Where a recorded power state comes from: who recorded it last, when, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PowerSource {
+    /// What led to it.
+    pub cause: PowerCause,
+    /// The conductor that saw it.
+    pub conductor: ConductorId,
+    /// When it was recorded.
+    pub at: WallMs,
+}
+
+/// A login that a BMC refused, as it is told: [`crate::port::bmc::BmcError::Refused`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefusedLogin {
+    /// Address and port.
+    pub bmc: Box<str>,
+    /// The user name that was tried.
+    pub username: Box<str>,
+    /// The protocol's words.
+    pub reason: Box<str>,
+}
+
 /// One managed machine as every conductor knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NodeRecord {
@@ -90,6 +112,10 @@ pub struct NodeRecord {
     pub pin: Option<Box<str>>,
     /// Consecutive failed power syncs.
     pub sync_failures: u32,
+    /// Where `power_state` comes from.
+    pub power_source: Option<PowerSource>,
+    /// The BMC refused the login with the present `driver_info`. No conductor tries again for a long while.
+    pub login_refused: Option<Box<RefusedLogin>>,
 
     /// `name`
     pub name: Option<Box<str>>,
@@ -209,6 +235,8 @@ impl NodeRecord {
             unfenced: None,
             pin: None,
             sync_failures: 0,
+            power_source: None,
+            login_refused: None,
             name: None,
             driver,
             interfaces: Interfaces::default(),

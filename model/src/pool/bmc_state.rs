@@ -3,7 +3,7 @@
 //! A hundred thousand of these live in memory, so a healthy idle one is one flat struct without allocations; only a
 //! BMC in trouble has a box. The invariant: `flying` is the only conversation with this BMC.
 
-use super::endpoint::{BlockKey, Protocol};
+use super::endpoint::{BlockKey, Endpoint, Protocol};
 use super::job::{Job, PoolRefusal, Priority};
 use super::settings::PoolSettings;
 use super::{Class, JobId, Lane};
@@ -83,11 +83,11 @@ const LATE_MIN: Duration = Duration::from_millis(100);
 const LATE_UNKNOWN: Duration = Duration::from_millis(500);
 
 impl BmcState {
-    pub(super) fn new(job: &Job, now: Mono) -> Self {
+    pub(super) const fn new(node: NodeId, endpoint: Endpoint, now: Mono) -> Self {
         Self {
-            node: job.node,
-            block: job.endpoint.block,
-            protocol: job.endpoint.protocol,
+            node,
+            block: endpoint.block,
+            protocol: endpoint.protocol,
             srtt_us: 0,
             deviation_us: 0,
             best_us: 0,
@@ -329,6 +329,16 @@ impl BmcState {
             last,
             since,
         }));
+    }
+
+    /// Another conductor, or this one in a former life, was refused. What the BMC told us ourselves counts for more.
+    pub(super) fn bar(&mut self, last: BmcError, now: Mono, told: &PoolSettings) -> bool {
+        let knows_better = self.answered_at != Mono(0) || self.credentials_at != Mono(0);
+        if knows_better || self.auth_broken().is_some() {
+            return false;
+        }
+        self.refused(last, now, told);
+        true
     }
 
     pub(super) fn busy(

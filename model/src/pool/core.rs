@@ -15,7 +15,7 @@ mod ready;
 mod sound;
 
 use super::bmc_state::BmcState;
-use super::endpoint::{BlockKey, BmcKey};
+use super::endpoint::{BlockKey, BmcKey, Endpoint};
 use super::job::{Job, PoolRefusal, Priority};
 use super::knee::Knee;
 use super::pace::TokenBucket;
@@ -281,7 +281,7 @@ impl<T> SyncPool<T> {
         let state = self
             .bmcs
             .entry(key)
-            .or_insert_with(|| BmcState::new(&job, now));
+            .or_insert_with(|| BmcState::new(job.node, job.endpoint, now));
         state.node = job.node;
         state.touched_at = now;
         state.enqueue(job.priority, id);
@@ -398,6 +398,30 @@ impl<T> SyncPool<T> {
         if let Some(state) = self.bmcs.get_mut(&bmc) {
             state.credentials_changed(now);
             self.offer(now, bmc, out);
+            self.dispatch(now, out);
+        }
+    }
+
+    /// A login at this BMC was refused before this pool knew of it: by another conductor, or in a former life of this one.
+    /// Its breaker opens as if the refusal had come here.
+    pub fn bar(
+        &mut self,
+        now: Mono,
+        node: NodeId,
+        endpoint: Endpoint,
+        refusal: BmcError,
+        out: &mut Vec<Effect<T>>,
+    ) {
+        let is_new = !self.bmcs.contains_key(&endpoint.bmc);
+        if is_new && self.bmcs.len() >= self.settings.bmcs_max {
+            return;
+        }
+        let state = self
+            .bmcs
+            .entry(endpoint.bmc)
+            .or_insert_with(|| BmcState::new(node, endpoint, now));
+        if state.bar(refusal, now, &self.settings) {
+            self.offer(now, endpoint.bmc, out);
             self.dispatch(now, out);
         }
     }

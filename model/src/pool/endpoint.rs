@@ -38,6 +38,29 @@ impl Default for BlockPrefix {
     }
 }
 
+/// Names one machine behind a BMC: two nodes with the same key would fight over its power.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MachineKey(pub u64);
+
+impl MachineKey {
+    /// The machine that a target means; none where there is no machine.
+    #[must_use]
+    pub fn of(node: NodeId, target: &BmcTarget) -> Option<Self> {
+        let BmcKey(bmc) = Endpoint::of(node, target, BlockPrefix::default()).bmc;
+        match target {
+            BmcTarget::Ipmi(_) => Some(Self(bmc)),
+            BmcTarget::Redfish(redfish) => {
+                // One service may stand for many machines, told apart by the path of the service or of the system.
+                let service = fnv(bmc, redfish.root.trim_end_matches('/').as_bytes());
+                let system = redfish.system_id.as_deref().unwrap_or_default();
+                let system = system.trim_end_matches('/').as_bytes();
+                Some(Self(fnv(service.rotate_left(1), system)))
+            }
+            BmcTarget::Fake => None,
+        }
+    }
+}
+
 /// Where a job goes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Endpoint {

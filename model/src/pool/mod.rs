@@ -17,7 +17,7 @@ mod stats;
 
 use self::core::{Class, Lane};
 pub use self::core::{Effect, Ended, JobId, Outcome, SyncPool};
-pub use endpoint::{BlockKey, BlockPrefix, BmcKey, Endpoint, Protocol};
+pub use endpoint::{BlockKey, BlockPrefix, BmcKey, Endpoint, MachineKey, Protocol};
 pub use histogram::Histogram;
 pub use job::{Answer, Failure, Job, PoolRefusal, Priority, Report, Work};
 pub use settings::PoolSettings;

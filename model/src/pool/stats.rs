@@ -6,6 +6,7 @@ use super::histogram::Histogram;
 use super::job::{PoolRefusal, Priority};
 use crate::env::Mono;
 use crate::ids::NodeId;
+use crate::port::power::{PoolReport, RefusedBmc, SlowNode};
 use std::time::Duration;
 
 /// Rows of the table of slowest BMCs.
@@ -168,6 +169,40 @@ impl<T> SyncPool<T> {
             insert_slow(&mut stats.slowest, slow);
         }
         stats
+    }
+}
+
+impl From<PoolStats> for PoolReport {
+    fn from(stats: PoolStats) -> Self {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            limit: count(stats.limit),
+            in_flight: [stats.in_flight, stats.suspects_in_flight].map(count),
+            waiting: stats.waiting.map(count),
+            bmcs: count(stats.bmcs),
+            silent: count(stats.silent),
+            breakers_open: count(stats.breakers_open),
+            auth_broken_total: count(stats.auth_broken_total),
+            auth_broken: stats
+                .auth_broken
+                .into_iter()
+                .map(|broken| RefusedBmc {
+                    node: broken.node,
+                    since_ms: millis(broken.since),
+                    retry_in_ms: millis(broken.retry_in),
+                    error: broken.error,
+                })
+                .collect(),
+            slowest: stats
+                .slowest
+                .into_iter()
+                .map(|slow| SlowNode {
+                    node: slow.node,
+                    rtt_us: u64::try_from(slow.rtt.as_micros()).unwrap_or(u64::MAX),
+                })
+                .collect(),
+        }
     }
 }
 

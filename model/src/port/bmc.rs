@@ -69,7 +69,7 @@ impl fmt::Display for PowerAction {
 /// What a BMC says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct BmcIdentity {
-    /// Lower-case vendor name, as far as it is known.
+    /// Who made it, as Ironic records it: the name in ipmitool's table, or the system's `Manufacturer`.
     pub vendor: Option<Box<str>>,
     /// Model or device id.
     pub model: Option<Box<str>>,

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod compute;
 pub mod lease;
 pub mod node;
+pub mod power;
 
 use std::future::Future;
 use std::pin::Pin;

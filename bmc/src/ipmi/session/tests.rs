@@ -1,5 +1,7 @@
 //! A conversation against a small BMC made of the same codecs, on a clock that only these tests move.
 
+mod hour;
+
 use super::*;
 use crate::ipmi::wire::code::RmcpStatus;
 use crate::ipmi::wire::command::{ControlAction, PrivilegeNumber};
@@ -315,7 +317,11 @@ impl World {
     }
 
     fn run(&mut self, job: Job) -> Result<Reply, BmcError> {
-        let deadline = self.now + BUDGET;
+        self.run_within(job, BUDGET)
+    }
+
+    fn run_within(&mut self, job: Job, budget: Duration) -> Result<Reply, BmcError> {
+        let deadline = self.now + budget;
         let (mut out, mut clear) = (Vec::new(), Vec::new());
         if self.conversation.is_stale(self.now) {
             self.conversation

@@ -16,7 +16,7 @@ use baton_model::node::edit::{NodeEdit, Refused};
 use baton_model::node::intent::{BmcSession, BmcWrite, Intent, IntentKind};
 use baton_model::node::power::{PowerCause, PowerRequest, PowerState};
 use baton_model::node::provision::{ProvisionState, Verb};
-use baton_model::node::record::{Fault, Interfaces, NodeRecord};
+use baton_model::node::record::{Fault, Interfaces, NodeRecord, PowerSource, RefusedLogin};
 use baton_model::object::allocation::Allocate;
 use baton_model::object::{Kind, Object, ObjectCommand};
 use baton_model::outbox::{DeadReason, EventStatus, Told};
@@ -88,6 +88,14 @@ fn intents() -> Vec<Intent> {
     ]
 }
 
+fn refused_login() -> RefusedLogin {
+    RefusedLogin {
+        bmc: "192.0.2.1:623".into(),
+        username: "admin".into(),
+        reason: "RAKP 2 HMAC is invalid".into(),
+    }
+}
+
 fn node() -> NodeRecord {
     let mut node = NodeRecord::new(NODE, "ipmi".into(), AT);
     node.serial = 17;
@@ -99,6 +107,12 @@ fn node() -> NodeRecord {
     node.intent = intents().into_iter().next();
     node.pin = Some("c1".into());
     node.sync_failures = 2;
+    node.power_source = Some(PowerSource {
+        cause: PowerCause::Sync,
+        conductor: ConductorId(3),
+        at: AT,
+    });
+    node.login_refused = Some(Box::new(refused_login()));
     node.name = text("rack1-u17");
     node.interfaces.power = "ipmitool".into();
     node.interfaces.deploy = "direct".into();
@@ -206,6 +220,7 @@ fn all_changes() -> Vec<NodeChange> {
         NodeChange::WriteAccepted(IntentId(4)),
         NodeChange::Fenced,
         NodeChange::Asked(RequestId("req-7".into())),
+        NodeChange::LoginRefused(Some(Box::new(refused_login()))),
     ]);
     changes
 }

@@ -12,7 +12,7 @@ use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::Ticket;
 use crate::node::intent::BmcSession;
-use crate::port::bmc::ErrorClass;
+use crate::port::bmc::{BmcError, ErrorClass};
 use std::time::Duration;
 
 /// How long a power command may take from its submission to the BMC's word. Nothing of it leaves later, so this is also
@@ -157,9 +157,11 @@ impl NodeCore {
                 self.after_fencing(context, out);
                 return;
             }
-            Err(ReadError::NoRoom) => again,
-            Err(ReadError::Bmc(error)) => {
-                let class = error.class();
+            Err(error) => {
+                let Some(class) = error.bmc().map(BmcError::class) else {
+                    self.fence_later(again);
+                    return;
+                };
                 let error = error.to_string().into();
                 out.push(Effect::Note(Note::NotFenced { session, error }));
                 match class {
@@ -168,6 +170,10 @@ impl NodeCore {
                 }
             }
         };
+        self.fence_later(next);
+    }
+
+    fn fence_later(&mut self, next: Fencing) {
         if let Phase::Working(work) = &mut self.phase {
             work.doing = Doing::Fencing(next);
         }

@@ -39,9 +39,31 @@ pub struct Knobs {
     /// How long a node may wait for its ramdisk or for an asynchronous step.
     pub waits: WaitLimits,
     /// Delay of every call of the fake power interface (`[fake]power_delay`).
-    pub fake_delay: Duration,
+    pub fake_delay: RandomDelay,
     /// How much at once, and how long a `wait` step.
     pub limits: Limits,
+}
+
+/// A delay between two bounds, the shorter ones likelier: Ironic's `[fake]*_delay`, a triangle with its top at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RandomDelay {
+    /// The shortest.
+    pub shortest: Duration,
+    /// The longest; the same where it is fixed.
+    pub longest: Duration,
+}
+
+impl RandomDelay {
+    /// The delay that this draw stands for.
+    #[must_use]
+    pub fn drawn(self, draw: u64) -> Duration {
+        /// Two million steps are finer than any clock here.
+        const STEPS: u32 = 1 << 21;
+        let step = u32::try_from(draw % u64::from(STEPS)).unwrap_or(0);
+        let left = f64::from(STEPS - step) / f64::from(STEPS);
+        let width = self.longest.saturating_sub(self.shortest);
+        self.longest - width.mul_f64(left.sqrt())
+    }
 }
 
 /// Limits of work; see `[conductor]`.
@@ -107,7 +129,7 @@ impl Default for Knobs {
             automated_clean: true,
             node_history: true,
             waits: WaitLimits::default(),
-            fake_delay: Duration::ZERO,
+            fake_delay: RandomDelay::default(),
             limits: Limits::default(),
         }
     }
@@ -153,6 +175,13 @@ pub enum Input {
         /// The session in which it was read, if that is known: the one that the next write will use.
         session: Option<BmcSession>,
     },
+    /// The answer to [`Effect::Identify`].
+    Identified {
+        /// The question's ticket.
+        ticket: Ticket,
+        /// Who made the BMC or its machine, if it said so.
+        vendor: Option<Box<str>>,
+    },
     /// The answer to [`Effect::Act`].
     Acted {
         /// The command's ticket.
@@ -185,13 +214,34 @@ pub enum Input {
     },
 }
 
-/// Why a question to a BMC got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a question to a BMC got no answer. The text is for `last_error`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The BMC, or the way to it, failed. The text is for `last_error`.
-    Bmc(BmcError),
-    /// The pool had no room; nothing was sent and nothing is known.
-    NoRoom,
+    /// The BMC, or the way to it, failed.
+    #[error(transparent)]
+    Bmc(#[from] BmcError),
+    /// A breaker answered from memory: nothing was sent this time.
+    #[error("{words}")]
+    Barred {
+        /// What the BMC did when it was asked last.
+        last: BmcError,
+        /// The same, and when it is asked again.
+        words: Box<str>,
+    },
+    /// The pool had no room; nothing was sent and nothing is known of the BMC.
+    #[error("{0}")]
+    NoRoom(Box<str>),
+}
+
+impl ReadError {
+    /// What the BMC did, now or when it was asked last; `None` if that is not what stood in the way.
+    #[must_use]
+    pub const fn bmc(&self) -> Option<&BmcError> {
+        match self {
+            Self::Bmc(error) | Self::Barred { last: error, .. } => Some(error),
+            Self::NoRoom(_) => None,
+        }
+    }
 }
 
 /// What the actor is to do.
@@ -203,6 +253,11 @@ pub enum Effect {
         ticket: Ticket,
         /// How urgent it is.
         urgency: Urgency,
+    },
+    /// Ask who made the BMC or its machine.
+    Identify {
+        /// Comes back with the answer.
+        ticket: Ticket,
     },
     /// Send one power command.
     Act {

@@ -9,6 +9,7 @@ mod end;
 mod fence;
 mod goal;
 mod interface;
+mod login;
 mod plan;
 mod proposed;
 mod reading;
@@ -16,6 +17,7 @@ mod request;
 mod steps;
 mod sync;
 mod takeover;
+mod vendor;
 mod waiting;
 mod work;
 mod write;
@@ -36,12 +38,14 @@ use std::time::Duration;
 
 pub use fence::COMMAND_LIMIT;
 pub use interface::{
-    Asker, Context, Effect, Input, Knobs, Limits, Note, ReadError, Urgency, WaitLimits,
+    Asker, Context, Effect, Input, Knobs, Limits, Note, RandomDelay, ReadError, Urgency, WaitLimits,
 };
+use login::Login;
 pub use plan::PowerDriver;
 pub use request::QUEUE_MAX;
 use request::Waiting;
 pub use takeover::can_be_handed_over;
+use vendor::Maker;
 use waiting::is_sign_of_life;
 use work::Work;
 use write::Seen;
@@ -89,6 +93,8 @@ enum Why {
     Sync,
     Confirm(PowerState),
     Recovery,
+    /// Somebody else is at the machine: what it says is noted, and nothing follows from it.
+    Observe,
 }
 
 /// What happens once the proposal was applied.
@@ -133,6 +139,10 @@ pub struct NodeCore {
     waiting_since: Mono,
     /// The session that this core has fenced off; see [`NodeRecord::unfenced`].
     fenced: Option<BmcSession>,
+    /// What the BMC said to our credentials, as far as this core has heard.
+    login: Login,
+    /// Whether and when the BMC's maker is asked for.
+    maker: Maker,
 }
 
 /// When the first scheduled read of a new core is due.
@@ -160,6 +170,7 @@ impl NodeCore {
             FirstRead::Soon => interval.min(SOON),
         };
         let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX).max(1);
+        let maker = Maker::of(&record, context.now);
         Self {
             record,
             phase: Phase::Idle,
@@ -174,6 +185,8 @@ impl NodeCore {
             asked: None,
             waiting_since: context.now,
             fenced: None,
+            login: Login::default(),
+            maker,
         }
     }
 
@@ -201,6 +214,9 @@ impl NodeCore {
                 rtt,
                 session,
             } => self.on_read(context, ticket, result, (rtt, session), &mut out),
+            Input::Identified { ticket, vendor } => {
+                self.on_identified(context, ticket, vendor.as_deref(), &mut out);
+            }
             Input::Acted { ticket, result } => self.on_acted(context, ticket, result, &mut out),
             Input::SessionEnded { ticket, result } => {
                 self.on_session_ended(context, ticket, result, &mut out);
@@ -261,10 +277,11 @@ impl NodeCore {
     fn propose(
         &mut self,
         expect: Option<Revision>,
-        changes: Vec<NodeChange>,
+        mut changes: Vec<NodeChange>,
         then: Then,
         out: &mut Vec<Effect>,
     ) {
+        changes.extend(self.login_news());
         let ticket = self.ticket();
         out.push(Effect::Propose {
             ticket,
@@ -315,6 +332,9 @@ impl NodeCore {
         if is_sign_of_life(&old, &self.record) {
             self.waiting_since = context.now;
         }
+        if old.properties != self.record.properties {
+            self.maker = Maker::of(&self.record, context.now);
+        }
         let (from, to) = (old.provision_state, self.record.provision_state);
         if from != to {
             out.push(Effect::Note(Note::Moved { from, to }));
@@ -326,6 +346,7 @@ impl NodeCore {
             out.push(Effect::ForgetBmc);
             self.seen = None;
             self.bmc_error = None;
+            self.login = Login::default();
             if matches!(
                 self.phase,
                 Phase::Idle | Phase::Reading { .. } | Phase::Confirming { .. }

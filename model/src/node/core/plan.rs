@@ -71,7 +71,7 @@ pub(super) fn plan(
             );
             return Err(Refused::new(400, text));
         }
-        (PowerDriver::Fake, _) => vec![Step::Settle(knobs.fake_delay)],
+        (PowerDriver::Fake, _) => vec![fake_call(node, knobs)],
         (_, PowerRequest::On) => vec![Step::Act(PowerAction::On), on],
         (_, PowerRequest::Off) => vec![Step::Act(PowerAction::Off), off],
         (_, PowerRequest::SoftOff) => {
@@ -117,6 +117,13 @@ pub(super) fn plan(
         }
     };
     Ok(steps.into())
+}
+
+/// One call of an interface without a machine. Each change of the record draws anew, and every replica draws the same.
+pub(super) fn fake_call(node: &NodeRecord, knobs: &Knobs) -> Step {
+    let (high, low) = node.id.0.as_u64_pair();
+    let mixed = (high ^ low ^ node.revision.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Step::Settle(knobs.fake_delay.drawn(mixed >> 32))
 }
 
 /// An upper bound of the time that a request may take, for its intent's limit.

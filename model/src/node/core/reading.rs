@@ -5,7 +5,7 @@ use super::plan::Step;
 use super::work::{Doing, POLL_FIRST, POLL_MAX, Poll};
 use super::{Context, Effect, NodeCore, Phase, RETRY_AFTER, ReadError, Urgency};
 use crate::node::power::PowerState;
-use crate::port::bmc::{ErrorClass, PowerAction, PowerReading};
+use crate::port::bmc::{BmcError, ErrorClass, PowerAction, PowerReading};
 
 impl NodeCore {
     /// The read that a power request begins with. One that was made just before the intent was opened serves as well, and
@@ -53,7 +53,9 @@ impl NodeCore {
                     self.advance(context, out);
                 }
                 // A BMC may stumble while its machine changes state; only what cannot heal ends the wait.
-                Err(ReadError::Bmc(error)) if error.class() == ErrorClass::NeedsOperator => {
+                Err(error)
+                    if error.bmc().map(BmcError::class) == Some(ErrorClass::NeedsOperator) =>
+                {
                     self.fail(&error.to_string(), out);
                 }
                 Ok(_) | Err(_) => *next = Poll::At(again),
@@ -68,18 +70,18 @@ impl NodeCore {
                     work.doing = Doing::ActAt { at, action };
                     self.send_action(context, out);
                 }
-                Err(ReadError::NoRoom) => {
+                Err(ReadError::NoRoom(_)) => {
                     let at = context.now + RETRY_AFTER;
                     work.sessions = work.sessions.saturating_sub(1);
                     work.doing = Doing::ActAt { at, action };
                 }
-                Err(ReadError::Bmc(error)) => self.fail_read(goal, &error.to_string(), out),
+                Err(error) => self.fail_read(goal, &error.to_string(), out),
             }
             return;
         }
         match result {
-            Err(ReadError::NoRoom) => work.doing = Doing::ReadAt(context.now + RETRY_AFTER),
-            Err(ReadError::Bmc(error)) => self.fail_read(goal, &error.to_string(), out),
+            Err(ReadError::NoRoom(_)) => work.doing = Doing::ReadAt(context.now + RETRY_AFTER),
+            Err(error) => self.fail_read(goal, &error.to_string(), out),
             Ok(PowerReading::PoweringOn | PowerReading::PoweringOff) if goal == Goal::Verify => {
                 work.doing = Doing::ReadAt(context.now + RETRY_AFTER);
             }

@@ -44,7 +44,7 @@ impl NodeCore {
                 self.close(vec![by(Verb::Wait)], out);
                 return;
             }
-            Some(Kind::Instant) => [Step::Settle(context.knobs.fake_delay)].into(),
+            Some(Kind::Instant) => [plan::fake_call(&self.record, context.knobs)].into(),
             Some(Kind::Wait(seconds)) => {
                 [Step::Settle(Duration::from_secs(u64::from(seconds)))].into()
             }

@@ -2,21 +2,24 @@
 
 use super::plan::PowerDriver;
 use super::write::Seen;
-use super::{CONFIRM_AFTER, Context, Effect, NodeCore, Note, Phase, ReadError, Then, Urgency, Why};
+use super::{
+    CONFIRM_AFTER, Context, Effect, Knobs, NodeCore, Note, Phase, ReadError, Then, Urgency, Why,
+};
 use crate::command::NodeChange;
 use crate::env::Mono;
+use crate::freshness::Watch;
 use crate::ids::Ticket;
 use crate::node::intent::{BmcSession, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest, PowerState, show};
 use crate::node::provision::{Takeover, Verb};
 use crate::node::record::{Fault, NodeRecord};
-use crate::port::bmc::PowerReading;
+use crate::port::bmc::{BmcError, PowerReading};
 use std::time::Duration;
 
 /// After a transitional reading (`PoweringOn`), when to look again. Transitions take seconds to a minute.
 const TRANSITION_AFTER: Duration = Duration::from_secs(5);
 
-/// `driver_internal_info` key that says a firmware update runs; sync keeps its hands off meanwhile.
+/// `driver_internal_info` key that says a firmware update runs; sync keeps its hands off meanwhile, and looks on.
 const FIRMWARE_UPDATE_KEY: &str = "\"redfish_fw_updates\"";
 
 /// Whether the node is in the automatic maintenance that recovery may end.
@@ -25,16 +28,35 @@ pub(super) fn needs_recovery(node: &NodeRecord) -> bool {
 }
 
 /// Whether power sync looks at the node at all. Child nodes are not forgotten (D20).
-fn wants_sync(node: &NodeRecord) -> bool {
-    !node.maintenance
-        && !node.provision_state.is_excluded_from_power_sync()
-        && !node
-            .driver_internal_info
-            .as_str()
-            .contains(FIRMWARE_UPDATE_KEY)
+const fn wants_sync(node: &NodeRecord) -> bool {
+    !node.maintenance && !node.provision_state.is_excluded_from_power_sync()
+}
+
+/// Whether something is under way at the machine that takes its power for itself.
+fn is_only_observed(node: &NodeRecord) -> bool {
+    node.driver_internal_info
+        .as_str()
+        .contains(FIRMWARE_UPDATE_KEY)
 }
 
 impl NodeCore {
+    /// Who reads the power state, and when it was confirmed last: what the staleness SLO counts.
+    #[must_use]
+    pub fn freshness(&self, knobs: &Knobs) -> (Watch, Option<Mono>) {
+        let watch = if needs_recovery(&self.record) {
+            Watch::Recovery
+        } else if wants_sync(&self.record)
+            && knobs.sync_interval.is_some()
+            && PowerDriver::of(&self.record) != PowerDriver::None
+            && !is_only_observed(&self.record)
+        {
+            Watch::Sync
+        } else {
+            Watch::Nobody
+        };
+        (watch, self.confirmed.map(|(at, _)| at))
+    }
+
     /// The schedule's turn.
     pub(super) fn scheduled_read(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
         let why = if needs_recovery(&self.record) {
@@ -43,10 +65,12 @@ impl NodeCore {
                 .recovery_interval
                 .map(|_| (Why::Recovery, Urgency::Recovery))
         } else if wants_sync(&self.record) {
-            context
-                .knobs
-                .sync_interval
-                .map(|_| (Why::Sync, Urgency::Sync))
+            let why = if is_only_observed(&self.record) {
+                Why::Observe
+            } else {
+                Why::Sync
+            };
+            context.knobs.sync_interval.map(|_| (why, Urgency::Sync))
         } else {
             None
         };
@@ -123,11 +147,13 @@ impl NodeCore {
         self.phase = Phase::Idle;
         self.note_answer(context, &result, rtt, session);
         match result {
-            Err(ReadError::NoRoom) => self.hold(context),
-            Err(ReadError::Bmc(error)) => self.read_failed(context, why, &error.to_string(), out),
+            Err(ReadError::NoRoom(_)) => self.hold(context),
+            _ if why == Why::Observe => self.observed(context, &result),
+            Err(error) if self.is_not_yet_reachable(&error) => self.due = self.next_due(context),
+            Err(error) => self.read_failed(context, why, &error.to_string(), out),
             Ok(reading) => match (why, PowerState::from_reading(reading)) {
                 (Why::Recovery, Some(actual)) => self.recovered(context, actual, out),
-                (Why::Sync | Why::Confirm(_), Some(actual)) => {
+                (Why::Sync | Why::Confirm(_) | Why::Observe, Some(actual)) => {
                     self.compare(context, why, actual, out)
                 }
                 (_, None) if reading == PowerReading::Unknown => {
@@ -144,6 +170,22 @@ impl NodeCore {
         }
     }
 
+    /// What a look at a machine that somebody else is at brought. Agreement confirms; nothing else means anything.
+    fn observed(&mut self, context: Context<'_>, result: &Result<PowerReading, ReadError>) {
+        let seen = result.as_ref().ok().copied();
+        let seen = seen.and_then(PowerState::from_reading);
+        if seen.is_some() && seen == self.record.power_state {
+            self.confirmed = Some((context.now, context.wall));
+        }
+        self.due = self.next_due(context);
+    }
+
+    /// A node whose state was never known and whose `driver_info` cannot be used yet is being set up; Ironic passes it by.
+    fn is_not_yet_reachable(&self, error: &ReadError) -> bool {
+        self.record.power_state.is_none()
+            && matches!(error.bmc(), Some(BmcError::Misconfigured { .. }))
+    }
+
     fn note_answer(
         &mut self,
         context: Context<'_>,
@@ -151,6 +193,7 @@ impl NodeCore {
         rtt: Duration,
         session: Option<BmcSession>,
     ) {
+        self.note_login(result);
         match result {
             Ok(reading) => {
                 self.rtt = Some(rtt);
@@ -161,8 +204,7 @@ impl NodeCore {
                 });
                 self.bmc_error = None;
             }
-            Err(ReadError::Bmc(error)) => self.bmc_error = Some(error.to_string().into()),
-            Err(ReadError::NoRoom) => {}
+            Err(error) => self.bmc_error = Some(error.to_string().into()),
         }
     }
 
@@ -207,8 +249,9 @@ impl NodeCore {
         if context.knobs.node_history && stale_error {
             changes.push(NodeChange::LastError(None));
         }
-        if changes.is_empty() {
+        if changes.is_empty() && self.login_news().is_none() {
             self.due = self.next_due(context);
+            self.ask_for_maker(context, out);
         } else {
             self.propose(Some(self.record.revision), changes, Then::Rest, out);
         }
@@ -262,7 +305,11 @@ impl NodeCore {
 
     fn read_failed(&mut self, context: Context<'_>, why: Why, error: &str, out: &mut Vec<Effect>) {
         if why == Why::Recovery {
-            self.due = self.next_due(context);
+            if self.login_news().is_some() {
+                self.propose(Some(self.record.revision), Vec::new(), Then::Rest, out);
+            } else {
+                self.due = self.next_due(context);
+            }
             return;
         }
         let failures = self.record.sync_failures.saturating_add(1);

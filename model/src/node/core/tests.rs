@@ -1,5 +1,6 @@
 //! The core against the real `apply` and a scripted BMC, on a clock that the test moves.
 
+mod credentials;
 mod fencing;
 mod handover;
 mod steps;
@@ -47,6 +48,9 @@ struct World {
     wake: Mono,
     /// What the BMC answers.
     bmc: Result<PowerReading, ReadError>,
+    /// What the BMC says of its maker, and how often it was asked.
+    vendor: Option<Box<str>>,
+    identified: u32,
     /// Whether the BMC's machine follows commands, and how long it takes.
     obeys: bool,
     pending: Option<(Mono, PowerReading)>,
@@ -127,6 +131,8 @@ impl World {
             lease_until: Mono(u64::MAX),
             wake: Mono(0),
             bmc: Ok(PowerReading::On),
+            vendor: None,
+            identified: 0,
             obeys: true,
             pending: None,
             acted: Vec::new(),
@@ -267,6 +273,11 @@ impl World {
                             rtt: Duration::ZERO,
                             session: Some(self.session.clone()),
                         });
+                    }
+                    Effect::Identify { ticket } => {
+                        self.identified += 1;
+                        let vendor = self.vendor.clone();
+                        inputs.push_back(Input::Identified { ticket, vendor });
                     }
                     Effect::Act {
                         ticket,
@@ -800,7 +811,7 @@ proptest! {
                         0 => dead(),
                         1 => Ok(PowerReading::Off),
                         2 => Ok(PowerReading::PoweringOn),
-                        3 => Err(ReadError::NoRoom),
+                        3 => Err(ReadError::NoRoom("full".into())),
                         _ => Ok(PowerReading::On),
                     };
                 }
@@ -816,7 +827,7 @@ proptest! {
                 Event::Session(id) => world.session = BmcSession::Ipmi(id),
                 Event::Ends(kind) => world.ends = match kind {
                     0 => Err(declined()),
-                    1 => Err(ReadError::NoRoom),
+                    1 => Err(ReadError::NoRoom("full".into())),
                     2 => dead().map(drop),
                     _ => Ok(()),
                 },

@@ -147,7 +147,7 @@ impl NodeCore {
         match result {
             Ok(()) if action.is_repeatable() || work.steps.is_empty() => self.advance(context, out),
             Ok(()) => self.note_acceptance(out),
-            Err(ReadError::NoRoom) => {
+            Err(ReadError::NoRoom(_)) => {
                 work.doing = Doing::ActAt {
                     at: context.now + RETRY_AFTER,
                     action,
@@ -173,7 +173,7 @@ impl NodeCore {
                     action,
                 };
             }
-            Err(ReadError::Bmc(error)) => self.fail(&error.to_string(), out),
+            Err(error) => self.fail(&error.to_string(), out),
         }
     }
 

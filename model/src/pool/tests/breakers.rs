@@ -206,3 +206,39 @@ fn late_calls_give_up_their_places() {
         rig.end(id, Outcome::Answered);
     }
 }
+
+#[test]
+fn a_login_that_was_refused_elsewhere_is_not_tried_here() {
+    let mut rig = Rig::new(PoolSettings::default());
+    let wish = job(rig.now, 1, Priority::User);
+    let bar = |rig: &mut Rig| {
+        rig.pool
+            .bar(rig.now, wish.node, wish.endpoint, refused(), &mut rig.out);
+    };
+    bar(&mut rig);
+    for priority in Priority::ALL {
+        let refusal = rig.refusal(job(rig.now, 1, priority));
+        assert_eq!(refusal.last_error(), Some(&refused()), "{refusal}");
+    }
+    // Told again, the time does not begin anew.
+    rig.pass(secs(600));
+    bar(&mut rig);
+    rig.pass(secs(300));
+    rig.ask(job(rig.now, 1, Priority::Sync), Outcome::Answered);
+    // Whom it answered itself, it believes more than the record.
+    bar(&mut rig);
+    rig.ask(job(rig.now, 1, Priority::Sync), Outcome::Answered);
+    assert_eq!(rig.pool.stats(rig.now).auth_broken_total, 0);
+}
+
+#[test]
+fn new_credentials_open_a_breaker_that_was_closed_by_the_record() {
+    let mut rig = Rig::new(PoolSettings::default());
+    let wish = job(rig.now, 1, Priority::Sync);
+    rig.pool
+        .bar(rig.now, wish.node, wish.endpoint, refused(), &mut rig.out);
+    rig.refusal(wish);
+    rig.pool
+        .credentials_changed(rig.now, wish.endpoint.bmc, &mut rig.out);
+    rig.ask(job(rig.now, 1, Priority::Sync), Outcome::Answered);
+}

@@ -407,3 +407,56 @@ fn after_a_blackout_everybody_is_read_again_and_nothing_is_flooded() {
         "calls were lost after the return"
     );
 }
+
+/// Read-only figures: `scripts/bench knee` prints them.
+#[test]
+#[ignore = "prints a table; run by scripts/bench knee"]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
+fn knee_table() {
+    let switches = [
+        ("short queues, 1,000/s, 20 ms", Switch { queue: 16, ..BUSY }),
+        ("long queues, 1,000/s, 20 ms", Switch { queue: 500, ..BUSY }),
+        (
+            "slow BMCs, 800/s, 300 ms",
+            Switch {
+                per_second: 800,
+                rtt_us: 300_000,
+                ..BUSY
+            },
+        ),
+        (
+            "a tenth dead, 50 ms",
+            Switch {
+                rtt_us: 50_000,
+                dead_percent: 10,
+                ..BUSY
+            },
+        ),
+    ];
+    println!(
+        "| switch | best fixed | start | limit found | reads/s after 60 s | of the best | within 10 % after |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (name, switch) in switches {
+        let best = best_fixed(switch);
+        for start in [8, 32, 100, 500, 2048] {
+            let mut world = World::new(switch, from(start));
+            let mut reached = None;
+            for second in (0..60).step_by(5) {
+                let rate = world.rate(second, second + 5);
+                if rate * 10 >= best * 9 {
+                    reached.get_or_insert(second + 5);
+                } else {
+                    reached = None;
+                }
+            }
+            let rate = world.rate(60, 80);
+            let limit = world.pool.stats(Mono(world.now_us / 1000)).limit;
+            let reached = reached.map_or("-".to_owned(), |second| format!("{second} s"));
+            println!(
+                "| {name} | {best}/s | {start} | {limit} | {rate} | {} % | {reached} |",
+                rate * 100 / best.max(1)
+            );
+        }
+    }
+}

@@ -82,7 +82,7 @@ fn without_sessions_a_successor_waits_and_without_an_announcement_it_does_not() 
 
     let mut world = World::new(|_| {});
     world.lease_until = Mono(0);
-    world.bmc = Err(ReadError::NoRoom);
+    world.bmc = Err(ReadError::NoRoom("full".into()));
     world.power(1, PowerRequest::Off);
     world.advance(Duration::from_millis(150));
     let intent = world.record().intent.as_ref().expect("open");
