@@ -5,6 +5,7 @@
 //! [`workload`], machines stand in a [`farm`], an [`oracle`] watches what is committed, and [`invariants`] judge. The
 //! same seed gives the same [`trace`]. `docs/chaos.md` tells how to use it.
 
+pub mod compute;
 pub mod farm;
 pub mod invariants;
 pub mod nemesis;

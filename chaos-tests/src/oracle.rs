@@ -3,13 +3,17 @@
 //! It believes nobody: when another member, or the same one after a restart, applies an entry of the same index, the two
 //! must have changed the same records to the same values.
 
+use crate::plant::Plant;
 use crate::trace::{Trace, hash, hash_of};
 use crate::world::net::Host;
 use baton_cluster::codec::state::encode_stored;
-use baton_model::ids::{LogIndex, NodeId};
+use baton_model::apply::apply;
+use baton_model::command::{Command, EditNode, Proposal, ProposalId};
+use baton_model::ids::{ConductorId, Incarnation, LogIndex, NodeId, WallMs};
+use baton_model::node::edit::NodeEdit;
 use baton_model::node::record::NodeRecord;
 use baton_model::port::cluster::ChangeSink;
-use baton_model::state::{Change, ClusterState, StateView};
+use baton_model::state::{Change, ClusterState, ConductorStatus, StateView};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -43,6 +47,9 @@ struct Inner {
     entries: BTreeMap<(u64, u64), (Host, u64)>,
     nodes: BTreeMap<NodeId, Vec<Version>>,
     disagreements: Vec<Disagreement>,
+    served_though_drained: Vec<(u64, Box<str>)>,
+    /// Where each member that ever was runs or ran.
+    members: BTreeMap<ConductorId, Host>,
 }
 
 /// See the module. Clones are the same oracle.
@@ -94,6 +101,23 @@ impl Oracle {
         self.inner().disagreements.clone()
     }
 
+    /// This host runs as this member.
+    pub fn note_member(&self, id: ConductorId, host: Host) {
+        self.inner().members.insert(id, host);
+    }
+
+    /// Where a member runs or ran.
+    #[must_use]
+    pub fn host_of(&self, id: ConductorId) -> Option<Host> {
+        self.inner().members.get(&id).copied()
+    }
+
+    /// Conductors that became owners although their host name was drained, and when.
+    #[must_use]
+    pub fn served_though_drained(&self) -> Vec<(u64, Box<str>)> {
+        self.inner().served_though_drained.clone()
+    }
+
     fn observe(
         &self,
         host: Host,
@@ -136,6 +160,12 @@ impl Oracle {
                     .or_default()
                     .push(Version { at, index, record });
             } else if let Change::Conductor(id) = change {
+                let serves = state
+                    .conductor(*id)
+                    .filter(|record| record.status == ConductorStatus::Up);
+                if let Some(record) = serves.filter(|record| state.is_drained(&record.host)) {
+                    inner.served_though_drained.push((at, record.host.clone()));
+                }
                 let status = state
                     .conductor(*id)
                     .map(|record| format!("{:?} {}", record.status, record.incarnation));
@@ -186,18 +216,20 @@ pub struct Sink {
     state: OnceLock<StateView>,
     /// The entry applied last, and the place of its last proposal in it.
     last: Mutex<(u64, u64)>,
+    plant: Plant,
 }
 
 impl Sink {
     /// The sink of one process.
     #[must_use]
-    pub fn new(host: Host, oracle: Oracle, next: Arc<dyn ChangeSink>) -> Self {
+    pub fn new(host: Host, oracle: Oracle, next: Arc<dyn ChangeSink>, plant: Plant) -> Self {
         Self {
             host,
             oracle,
             next,
             state: OnceLock::new(),
             last: Mutex::default(),
+            plant,
         }
     }
 
@@ -206,6 +238,29 @@ impl Sink {
         // Attached once, right after the start.
         self.state.set(state).ok();
     }
+}
+
+/// The planted bug: a change that is in nobody's log.
+fn diverge(state: &StateView, index: LogIndex) {
+    let mut state = state.write();
+    let Some(node) = state.nodes().next().map(|record| record.id) else {
+        return;
+    };
+    let edit = EditNode {
+        node,
+        expect: None,
+        edits: vec![NodeEdit::Description(Some("diverged".into()))],
+    };
+    let proposal = Proposal {
+        id: ProposalId {
+            conductor: ConductorId(99),
+            incarnation: Incarnation(1),
+            seq: index.0,
+        },
+        at: WallMs(0),
+        command: Command::NodeEdit(edit),
+    };
+    drop(apply(&mut state, index, proposal));
 }
 
 impl ChangeSink for Sink {
@@ -221,6 +276,15 @@ impl ChangeSink for Sink {
         if let Some(state) = self.state.get() {
             self.oracle
                 .observe(self.host, position, changes, &state.read());
+            if self.plant == Plant::Diverge && self.host == 2 && index.0.is_multiple_of(40) {
+                diverge(state, index);
+            }
+        }
+        if self.plant == Plant::DeafFeed {
+            let heard = |change: &&Change| !matches!(change, Change::Conductor(_));
+            let heard: Vec<Change> = changes.iter().filter(heard).copied().collect();
+            self.next.applied(index, &heard);
+            return;
         }
         self.next.applied(index, changes);
     }

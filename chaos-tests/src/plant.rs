@@ -13,6 +13,20 @@ pub enum Plant {
     SkipLeaseCheck,
     /// Disks report as synced what they only hold in their buffers; most of it becomes durable later.
     AckBeforeSync,
+    /// A conductor switches a machine off without an intent, now and then.
+    StrayCommand,
+    /// Reads are answered from memory, without asking the leader how far it is.
+    StaleReads,
+    /// One member changes its state by itself.
+    Diverge,
+    /// Conductors do not hear that others came or went.
+    DeafFeed,
+    /// Conductors read no machine by themselves.
+    NoSync,
+    /// Some events are called told that were never sent.
+    LoseEvents,
+    /// Every process has two notifiers, which know nothing of each other.
+    TwoNotifiers,
 }
 
 impl fmt::Display for Plant {
@@ -21,6 +35,13 @@ impl fmt::Display for Plant {
             Self::None => "none",
             Self::SkipLeaseCheck => "skip-lease-check",
             Self::AckBeforeSync => "ack-before-sync",
+            Self::StrayCommand => "stray-command",
+            Self::StaleReads => "stale-reads",
+            Self::Diverge => "diverge",
+            Self::DeafFeed => "deaf-feed",
+            Self::NoSync => "no-sync",
+            Self::LoseEvents => "lose-events",
+            Self::TwoNotifiers => "two-notifiers",
         })
     }
 }

@@ -1,6 +1,8 @@
 //! The options of simulated conductors: the defaults, with waits so short that a run of half a minute sees many of them.
 
+use crate::plant::Plant;
 use baton_model::node::core::Knobs;
+use baton_model::outbox::OutboxSettings;
 use baton_model::pool::PoolSettings;
 use baton_model::session::SessionPeriods;
 use std::time::Duration;
@@ -19,15 +21,29 @@ pub const LOGS_KEPT: u64 = 20;
 /// Between two reads of a machine.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(3);
 
+/// How long a request to the compute service may take.
+pub const COMPUTE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The options of notifiers: a predecessor's request may arrive until its time limit and its lease are over.
+#[must_use]
+pub fn outbox() -> OutboxSettings {
+    OutboxSettings {
+        backoff_max: Duration::from_secs(2),
+        handover_wait: COMPUTE_LIMIT + SESSIONS.ttl + Duration::from_millis(500),
+        ..OutboxSettings::default()
+    }
+}
+
 /// The options of node cores.
 #[must_use]
-pub fn knobs() -> Knobs {
+pub fn knobs(plant: Plant) -> Knobs {
     Knobs {
-        sync_interval: Some(SYNC_INTERVAL),
+        sync_interval: Some(SYNC_INTERVAL).filter(|_| plant != Plant::NoSync),
         recovery_interval: Some(Duration::from_secs(4)),
         change_timeout: Duration::from_secs(12),
         soft_timeout: Duration::from_secs(15),
         lock_wait: Duration::from_secs(3),
+        notify: true,
         ..Knobs::default()
     }
 }

@@ -52,6 +52,11 @@ impl Held {
         self.0.as_ref().map_or(Ok(()), |data| data.set_peers(peers))
     }
 
+    /// Whether nothing is kept on a disk, so that noting takes no time.
+    pub(crate) const fn is_in_memory(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Moves store and identity aside; the member has ended for good.
     pub(crate) fn set_aside(
         &self,

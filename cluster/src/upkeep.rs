@@ -243,6 +243,10 @@ impl Keeper {
             return;
         }
         let inner = cluster.inner().clone();
+        if inner.held.is_in_memory() {
+            self.noted = Some(peers);
+            return;
+        }
         let noting = peers.clone();
         let noted = tokio::task::spawn_blocking(move || inner.held.note_peers(&noting)).await;
         match noted {

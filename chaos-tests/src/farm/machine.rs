@@ -3,9 +3,10 @@
 use super::Asker;
 use crate::rng::Rng;
 use crate::trace::Trace;
+use crate::world::net::Host;
 use baton_model::ids::{Epoch, NodeId};
 use baton_model::port::bmc::{PowerAction, PowerReading};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a machine takes to change its power, in milliseconds.
 const CHANGE_MS: (u64, u64) = (50, 2500);
@@ -62,6 +63,8 @@ pub struct Machine {
     pending: Option<(u64, bool, usize)>,
     sessions: BTreeSet<u32>,
     next_session: u32,
+    /// When each conductor read it last.
+    reads: BTreeMap<Host, u64>,
     chance: Rng,
 }
 
@@ -76,6 +79,7 @@ impl Machine {
             pending: None,
             sessions: BTreeSet::new(),
             next_session: 1,
+            reads: BTreeMap::new(),
             chance,
         }
     }
@@ -108,6 +112,16 @@ impl Machine {
         } else {
             PowerReading::Off
         }
+    }
+
+    /// When this conductor read it last.
+    #[must_use]
+    pub fn read_by(&self, host: Host) -> Option<u64> {
+        self.reads.get(&host).copied()
+    }
+
+    pub(super) fn note_read(&mut self, host: Host, now: u64) {
+        self.reads.insert(host, now);
     }
 
     /// This session, or a new one where it is not open (any more).

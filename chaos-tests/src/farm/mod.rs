@@ -235,10 +235,13 @@ impl Inner {
                     return;
                 }
                 let answer = match question {
-                    Question::Read { session } => Answer::Reading {
-                        reading: known.reading(),
-                        session: known.session(session),
-                    },
+                    Question::Read { session } => {
+                        known.note_read(from.host, now);
+                        Answer::Reading {
+                            reading: known.reading(),
+                            session: known.session(session),
+                        }
+                    }
                     Question::Act {
                         action,
                         epoch,

@@ -1,6 +1,7 @@
 //! The farm as one conductor process sees it.
 
 use super::{Answer, Asker, Farm, Question};
+use crate::plant::Plant;
 use crate::world::net::Host;
 use baton_model::driver::BmcTarget;
 use baton_model::ids::{Epoch, NodeId};
@@ -19,6 +20,8 @@ pub struct FarmPort {
     checked: Mutex<BTreeMap<NodeId, Epoch>>,
     /// The open session with each BMC.
     sessions: Mutex<BTreeMap<Box<str>, u32>>,
+    plant: Plant,
+    reads: Mutex<u64>,
 }
 
 /// Every third BMC is used without sessions, as Redfish with basic authentication is: nothing there stops a late write.
@@ -28,15 +31,20 @@ fn has_sessions(address: &str) -> bool {
         .is_none_or(|number| number % 3 != 0)
 }
 
+/// Of the reads of a conductor that sends stray commands, one in so many is followed by one.
+const STRAY_ONE_IN: u64 = 20;
+
 impl FarmPort {
     /// The farm as the `boot`-th process of `host` sees it.
     #[must_use]
-    pub const fn new(farm: Farm, host: Host, boot: u64) -> Self {
+    pub const fn new(farm: Farm, host: Host, boot: u64, plant: Plant) -> Self {
         Self {
             farm,
             me: Asker { host, boot },
             checked: Mutex::new(BTreeMap::new()),
             sessions: Mutex::new(BTreeMap::new()),
+            plant,
+            reads: Mutex::new(0),
         }
     }
 
@@ -65,6 +73,20 @@ impl FarmPort {
             Some(session) => sessions.insert(address.into(), session),
             None => sessions.remove(address),
         };
+    }
+
+    /// The planted bug: a command that nobody asked for.
+    fn stray(&self, address: &str) {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        *reads += 1;
+        if self.plant == Plant::StrayCommand && reads.is_multiple_of(STRAY_ONE_IN) {
+            let question = Question::Act {
+                action: PowerAction::Off,
+                epoch: self.checked_epoch(address),
+                session: None,
+            };
+            drop(self.farm.ask(self.me, address, question));
+        }
     }
 
     async fn converse(
@@ -111,6 +133,7 @@ impl Bmc for FarmPort {
         Box::pin(async move {
             let address = address(target);
             let session = self.known_session(address);
+            self.stray(address);
             let question = Question::Read { session };
             let answer = self
                 .converse(address, question, "power status", budget)

@@ -32,7 +32,7 @@ pub(super) fn check(world: &World) -> Vec<String> {
         let unfounded = machine
             .ledger
             .iter()
-            .filter(|command| !is_covered(versions, command));
+            .filter(|command| !is_covered(world, versions, command));
         wrong.extend(unfounded.map(|command| {
             format!(
                 "machine {} was told `{}` at {} by conductor {} under epoch {:?}, without an open intent for it",
@@ -99,7 +99,7 @@ fn asks_for(ask: &Ask, kind: &IntentKind) -> bool {
 }
 
 /// Whether an intent of the sender under its tenure was open when the command left, and has such a command in it.
-fn is_covered(versions: &[Version], command: &Received) -> bool {
+fn is_covered(world: &World, versions: &[Version], command: &Received) -> bool {
     let last = versions
         .iter()
         .rposition(|version| version.at < command.sent);
@@ -109,7 +109,7 @@ fn is_covered(versions: &[Version], command: &Received) -> bool {
         .enumerate()
         .filter(|(number, version)| Some(*number) == last || version.at == command.sent);
     at_that_time.filter_map(|(_, version)| intent_of(version)).any(|intent| {
-        intent.holder.0 == command.from.host
+        world.oracle().host_of(intent.holder) == Some(command.from.host)
             && Some(intent.epoch) == command.epoch
             && matches!(&intent.kind, IntentKind::Power { request, .. } if does(*request, command.action))
     })

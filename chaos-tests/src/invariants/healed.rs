@@ -4,7 +4,6 @@
 use super::short;
 use crate::world::World;
 use baton_model::command::Session;
-use baton_model::ids::ConductorId;
 use baton_model::node::power::PowerState;
 
 pub(super) fn check(world: &World) -> Vec<String> {
@@ -19,6 +18,15 @@ pub fn unhealed(world: &World) -> Vec<String> {
     for host in world.hosts() {
         if !conductors.contains_key(&host) {
             wrong.push(format!("conductor {host} does not run"));
+        }
+    }
+    if let Some(conductor) = conductors.values().next() {
+        let state = conductor.state.read();
+        if state.outbox_len() > 0 {
+            wrong.push(format!("{} events wait", state.outbox_len()));
+        }
+        if !state.drained().is_empty() {
+            wrong.push(format!("drained: {:?}", state.drained()));
         }
     }
     if world.leader().is_none() {
@@ -47,7 +55,7 @@ pub fn unhealed(world: &World) -> Vec<String> {
             };
             match state.owner(record) {
                 None => wrong.push(format!("nobody owns node {name}, says conductor {host}")),
-                Some(owner) if owner == ConductorId(*host) => {
+                Some(owner) if owner == conductor.cluster.conductor() => {
                     if !conductor.gateway.has_actor(*node) {
                         wrong.push(format!("node {name} has no actor at conductor {host}"));
                     }

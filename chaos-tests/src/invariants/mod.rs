@@ -6,8 +6,11 @@
 mod acknowledged;
 mod agreement;
 mod asked_for;
+mod drained;
+mod fresh;
 mod healed;
 mod one_commander;
+mod told;
 
 pub use healed::unhealed;
 
@@ -38,6 +41,9 @@ const ALL: &[(&str, Check)] = &[
     ("one_commander", one_commander::check),
     ("asked_for", asked_for::check),
     ("acknowledged", acknowledged::check),
+    ("told", told::check),
+    ("drained", drained::check),
+    ("fresh", fresh::check),
     ("healed", healed::check),
 ];
 

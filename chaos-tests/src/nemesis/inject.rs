@@ -18,6 +18,9 @@ const CUT_MS: (u64, u64) = (100, 6000);
 /// How long a BMC is silent, or out of reach.
 const SILENT_MS: (u64, u64) = (500, 8000);
 
+/// How long a conductor is drained: through restarts of it.
+const DRAIN_MS: (u64, u64) = (300, 9000);
+
 /// One trouble.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Injection {
@@ -68,6 +71,42 @@ pub enum Injection {
         /// For how long.
         for_ms: u64,
     },
+    /// An operator drains a conductor for a while.
+    Drain {
+        /// Which.
+        host: Host,
+        /// For how long.
+        for_ms: u64,
+    },
+    /// A disk has no room.
+    DiskFull {
+        /// Whose.
+        host: Host,
+        /// For how long.
+        for_ms: u64,
+    },
+    /// The next sync of a disk fails.
+    FailSync {
+        /// Whose.
+        host: Host,
+    },
+    /// A conductor dies and its disk is lost; it comes back with an empty one.
+    LoseDisk {
+        /// Which.
+        host: Host,
+        /// For how long it is away.
+        away_ms: u64,
+    },
+    /// The compute service hears nobody.
+    ComputeDown {
+        /// For how long.
+        for_ms: u64,
+    },
+    /// The compute service takes seconds.
+    ComputeSlow {
+        /// For how long.
+        for_ms: u64,
+    },
     /// A conductor reaches no BMC.
     NoBmcs {
         /// Which.
@@ -106,6 +145,18 @@ impl fmt::Display for Injection {
             Self::Silence { address, for_ms } => {
                 write!(f, "BMC {address} silent for {for_ms} ms")
             }
+            Self::Drain { host, for_ms } => {
+                write!(f, "drain of conductor {host} for {for_ms} ms")
+            }
+            Self::DiskFull { host, for_ms } => {
+                write!(f, "the disk of conductor {host} full for {for_ms} ms")
+            }
+            Self::FailSync { host } => write!(f, "a failed sync of conductor {host}"),
+            Self::LoseDisk { host, away_ms } => {
+                write!(f, "lost disk of conductor {host}, back in {away_ms} ms")
+            }
+            Self::ComputeDown { for_ms } => write!(f, "compute down for {for_ms} ms"),
+            Self::ComputeSlow { for_ms } => write!(f, "compute slow for {for_ms} ms"),
             Self::NoBmcs { host, for_ms } => {
                 write!(f, "conductor {host} reaches no BMC for {for_ms} ms")
             }
@@ -126,6 +177,12 @@ impl Injection {
             Self::Press { .. } => "button",
             Self::Silence { .. } => "silent BMC",
             Self::NoBmcs { .. } => "no BMCs",
+            Self::Drain { .. } => "drain",
+            Self::DiskFull { .. } => "disk full",
+            Self::FailSync { .. } => "failed sync",
+            Self::LoseDisk { .. } => "lost disk",
+            Self::ComputeDown { .. } => "compute down",
+            Self::ComputeSlow { .. } => "compute slow",
         }
     }
 
@@ -146,7 +203,7 @@ impl Injection {
         let addresses = world.farm().addresses();
         let machine = |chance: &mut Rng| chance.pick(&addresses).cloned().unwrap_or_default();
         let kind = match temper {
-            Temper::Mixed => chance.below(100),
+            Temper::Mixed => chance.below(136),
             // Pauses and cuts, and machines to work on.
             Temper::Isolating => *chance.pick(&[26, 44, 44, 68]).unwrap_or(&44),
         };
@@ -187,9 +244,30 @@ impl Injection {
                 address: machine(chance),
                 for_ms: span(chance, SILENT_MS),
             },
-            _ => Self::NoBmcs {
+            94..100 => Self::NoBmcs {
                 host: any(chance),
                 for_ms: span(chance, SILENT_MS),
+            },
+            100..109 => Self::Drain {
+                host: victim(chance),
+                for_ms: span(chance, DRAIN_MS),
+            },
+            109..114 => Self::DiskFull {
+                host: victim(chance),
+                for_ms: span(chance, AWAY_MS),
+            },
+            114..118 => Self::FailSync {
+                host: victim(chance),
+            },
+            118..124 => Self::ComputeDown {
+                for_ms: span(chance, SILENT_MS),
+            },
+            124..130 => Self::ComputeSlow {
+                for_ms: span(chance, SILENT_MS),
+            },
+            _ => Self::LoseDisk {
+                host: victim(chance),
+                away_ms: span(chance, AWAY_MS),
             },
         }
     }
@@ -244,6 +322,41 @@ impl Injection {
             Self::Silence { address, for_ms } => {
                 world.farm().set_silent(address, true);
                 Ok(vec![(*for_ms, Undo::Speak(address.clone()))])
+            }
+            Self::Drain { host, for_ms } => {
+                if world.to_be_drained.len() + 1 >= world.hosts().len() {
+                    return Err("somebody has to serve");
+                }
+                if !world.to_be_drained.insert(*host) {
+                    return Err("it is drained already");
+                }
+                Ok(vec![(*for_ms, Undo::Undrain(*host))])
+            }
+            Self::DiskFull { host, for_ms } => {
+                let disk = world.disk(*host).ok_or("it has no disk")?;
+                disk.set_full(true);
+                Ok(vec![(*for_ms, Undo::Room(*host))])
+            }
+            Self::FailSync { host } => {
+                let disk = world.disk(*host).ok_or("it has no disk")?;
+                disk.fail_next_sync();
+                Ok(Vec::new())
+            }
+            Self::LoseDisk { host, away_ms } => {
+                if world.hosts().len() < 3 || !world.is_whole() {
+                    return Err("a majority has to remember");
+                }
+                world.kill(*host);
+                world.lose_disk(*host);
+                Ok(vec![(*away_ms, Undo::Start(*host))])
+            }
+            Self::ComputeDown { for_ms } => {
+                world.nova().set_down(true);
+                Ok(vec![(*for_ms, Undo::ComputeUp)])
+            }
+            Self::ComputeSlow { for_ms } => {
+                world.nova().set_slow(true);
+                Ok(vec![(*for_ms, Undo::ComputeFast)])
             }
             Self::NoBmcs { host, for_ms } => {
                 world.farm().set_cut(*host, true);

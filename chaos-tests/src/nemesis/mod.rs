@@ -32,6 +32,14 @@ pub enum Undo {
     Speak(Box<str>),
     /// This host reaches the BMCs again.
     ReachBmcs(Host),
+    /// Operators want this host to serve again.
+    Undrain(Host),
+    /// This disk has room again.
+    Room(Host),
+    /// The compute service is back.
+    ComputeUp,
+    /// The compute service is fast again.
+    ComputeFast,
 }
 
 /// What kinds of trouble it likes.
@@ -168,6 +176,24 @@ impl Nemesis {
             Undo::Speak(address) => {
                 note(format!("BMC {address} answers"));
                 world.farm().set_silent(address, false);
+            }
+            Undo::Undrain(host) => {
+                note(format!("conductor {host} is to serve again"));
+                world.to_be_drained.remove(host);
+            }
+            Undo::Room(host) => {
+                note(format!("the disk of conductor {host} has room"));
+                if let Some(disk) = world.disk(*host) {
+                    disk.set_full(false);
+                }
+            }
+            Undo::ComputeUp => {
+                note("compute is back".to_owned());
+                world.nova().set_down(false);
+            }
+            Undo::ComputeFast => {
+                note("compute is fast".to_owned());
+                world.nova().set_slow(false);
             }
             Undo::ReachBmcs(host) => {
                 note(format!("conductor {host} reaches the BMCs"));

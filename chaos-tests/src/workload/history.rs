@@ -99,6 +99,19 @@ impl History {
         }
     }
 
+    /// The node of the write that was acknowledged last.
+    #[must_use]
+    pub fn last_written(&self) -> Option<NodeId> {
+        let calls = self.calls();
+        let written = calls
+            .values()
+            .filter_map(|call| match (&call.ask, &call.told) {
+                (Ask::Write(_), Some((at, Told::Done(_)))) => Some((*at, call.node)),
+                _ => None,
+            });
+        written.max_by_key(|(at, _)| *at).map(|(_, node)| node)
+    }
+
     /// Every request.
     #[must_use]
     pub fn all(&self) -> BTreeMap<u64, Call> {

@@ -67,7 +67,7 @@ impl Workload {
             return;
         }
         self.next_at = now + self.chance.between(PAUSE_MS.0, PAUSE_MS.1);
-        let Some((node, _)) = self.chance.pick(&self.nodes).cloned() else {
+        let Some((mut node, _)) = self.chance.pick(&self.nodes).cloned() else {
             return;
         };
         let ask = match self.chance.below(100) {
@@ -83,7 +83,15 @@ impl Workload {
                     .unwrap_or(&PowerRequest::On),
             ),
             35..75 => Ask::Write(format!("w{}", self.chance.bits() % 1_000_000_007)),
-            _ => Ask::Read,
+            // Half of the reads ask for what somebody was just told is written.
+            kind => {
+                let written = self.history.last_written().filter(|_| kind < 88);
+                node = written.unwrap_or(node);
+                if written.is_some() {
+                    self.next_at = now + PAUSE_MS.0 / 4;
+                }
+                Ask::Read
+            }
         };
         self.send(now, node, ask, processes);
     }

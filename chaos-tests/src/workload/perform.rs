@@ -1,8 +1,9 @@
 //! One request, from its sending to its answer, within the process that was asked.
 
 use super::{Ask, Told};
+use crate::plant::Plant;
 use crate::world::gateway::Answered;
-use crate::world::process::Conductor;
+use crate::world::process::{Conductor, instance_of};
 use baton_model::command::{Command, EditNode, Refusal, Reply};
 use baton_model::hardware::{Enabled, compose};
 use baton_model::ids::{NodeId, RequestId, WallMs};
@@ -36,7 +37,7 @@ pub(super) async fn perform(
             };
             propose(conductor, Command::NodeEdit(edit)).await
         }
-        Ask::Read => match conductor.cluster.linearizable().await {
+        Ask::Read => match barrier(conductor).await {
             Ok(()) => {
                 let state = conductor.state.read();
                 let record = state.node(node);
@@ -64,6 +65,7 @@ pub(super) async fn perform(
 
 fn create(node: NodeId, address: &str) -> Command {
     let mut record = NodeRecord::new(node, "ipmi".into(), WallMs(0));
+    record.instance_uuid = Some(instance_of(node));
     record.name = Some(format!("machine-{address}").replace('.', "-").into());
     record.interfaces = compose(
         "ipmi",
@@ -77,6 +79,14 @@ fn create(node: NodeId, address: &str) -> Command {
     ))
     .unwrap_or_default();
     Command::NodeCreate(Box::new(record))
+}
+
+/// Waits until this conductor knows what was committed before now.
+async fn barrier(conductor: &Conductor) -> Result<(), ProposeError> {
+    if conductor.plant == Plant::StaleReads {
+        return Ok(());
+    }
+    conductor.cluster.linearizable().await
 }
 
 async fn propose(conductor: &Conductor, command: Command) -> Told {

@@ -10,6 +10,7 @@ pub mod net;
 pub mod process;
 pub mod stream;
 
+use crate::compute::Nova;
 use crate::farm::Farm;
 use crate::nemesis::Nemesis;
 use crate::oracle::Oracle;
@@ -18,13 +19,21 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::workload::{Ask, Workload};
 use baton_cluster::kv::mem::MemDisk;
-use baton_model::ids::NodeId;
+use baton_model::command::{Command, DrainOrder};
+use baton_model::ids::{ConductorId, NodeId};
+use baton_model::port::cluster::{ClusterStatus as _, MemberReport, MemberRole};
 use net::{Host, Net};
 use process::{Conductor, Process, Surroundings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of a lying disk's syncs, one in so many is real.
 const HONEST_SYNC_ONE_IN: u64 = 40;
+
+/// How often operators look whether the drains are as they want them.
+const OPERATORS_LOOK_MS: u64 = 250;
+
+/// How long a service manager waits before it starts a conductor again that ended by itself.
+const RESTART_MS: u64 = 500;
 
 /// A host: what outlives its processes.
 struct HostState {
@@ -47,6 +56,11 @@ pub struct World {
     pub nemesis: Nemesis,
     /// Whether clients send requests.
     pub clients_work: bool,
+    /// The hosts that operators want drained. They order it until it is so.
+    pub to_be_drained: BTreeSet<Host>,
+    operators: Rng,
+    /// When the service manager of a host starts its conductor again.
+    restarts: BTreeMap<Host, u64>,
 }
 
 impl World {
@@ -81,14 +95,19 @@ impl World {
         let around = Surroundings {
             net: Net::new(chance.child("network")),
             farm,
+            nova: Nova::new(chance.child("compute"), trace.clone()),
             oracle: Oracle::new(trace.clone()),
             trace: trace.clone(),
             plant,
             hosts: hosts.keys().copied().collect(),
+            lost_disks: BTreeSet::new(),
         };
         Self {
             now: 0,
             nemesis: Nemesis::new(chance.child("nemesis"), trace),
+            to_be_drained: BTreeSet::new(),
+            operators: chance.child("operators"),
+            restarts: BTreeMap::new(),
             chance,
             hosts,
             processes: BTreeMap::new(),
@@ -122,6 +141,12 @@ impl World {
         &self.around.farm
     }
 
+    /// The compute service.
+    #[must_use]
+    pub const fn nova(&self) -> &Nova {
+        &self.around.nova
+    }
+
     /// What was committed.
     #[must_use]
     pub const fn oracle(&self) -> &Oracle {
@@ -152,14 +177,14 @@ impl World {
     /// The host that most conductors take for the leader.
     #[must_use]
     pub fn leader(&self) -> Option<Host> {
-        let mut votes = BTreeMap::<Host, u32>::new();
+        let mut votes = BTreeMap::<ConductorId, u32>::new();
         for conductor in self.conductors().values() {
             if let Some(leader) = conductor.cluster.leader() {
-                *votes.entry(leader.0).or_default() += 1;
+                *votes.entry(leader).or_default() += 1;
             }
         }
         let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
-        most.map(|(leader, _)| leader)
+        most.and_then(|(leader, _)| self.oracle().host_of(leader))
     }
 
     /// One millisecond of everything.
@@ -168,7 +193,12 @@ impl World {
         self.around.trace.set_now(self.now);
         self.around.net.deliver(self.now);
         self.around.farm.deliver(self.now);
+        self.around.nova.deliver(self.now);
         Nemesis::step(self);
+        self.manage_services();
+        if self.now.is_multiple_of(OPERATORS_LOOK_MS) {
+            self.operate();
+        }
         if self.clients_work {
             self.workload.step(self.now, &self.processes);
         }
@@ -180,6 +210,66 @@ impl World {
             if !paused {
                 process.live(1);
             }
+        }
+    }
+
+    /// Ends conductors that have failed, and starts them again after a while.
+    fn manage_services(&mut self) {
+        let failed = self.processes.iter();
+        let failed: Vec<Host> = failed
+            .filter(|(host, process)| !self.is_paused(**host) && process.has_failed())
+            .map(|(host, _)| *host)
+            .collect();
+        for host in failed {
+            self.around
+                .trace
+                .note(format_args!("conductor {host} ends by itself"));
+            self.kill(host);
+            // What a failed sync left behind may be gone.
+            let unsynced = self.unsynced(host);
+            if let Some(state) = self.hosts.get(&host) {
+                state.disk.cut_power(unsynced / 2);
+            }
+            self.restarts.insert(host, self.now + RESTART_MS);
+        }
+        let now = self.now;
+        let due: Vec<Host> = self
+            .restarts
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(host, _)| *host)
+            .collect();
+        for host in due {
+            self.restarts.remove(&host);
+            self.start(host);
+        }
+    }
+
+    /// Operators order what is not as they want it, from any conductor, as often as it takes.
+    fn operate(&mut self) {
+        let processes: Vec<(&Process, Conductor)> = self
+            .processes
+            .values()
+            .filter_map(|process| Some((process, process.conductor()?)))
+            .collect();
+        let Some((process, conductor)) = self.operators.pick(&processes) else {
+            return;
+        };
+        for host in self.hosts.keys() {
+            let name: Box<str> = format!("conductor-{host}").into();
+            let drained = self.to_be_drained.contains(host);
+            if conductor.state.read().is_drained(&name) == drained {
+                continue;
+            }
+            let cluster = conductor.cluster.clone();
+            process.spawn(async move {
+                let order = DrainOrder {
+                    host: name,
+                    drained,
+                };
+                // Without an answer it is ordered again, by whoever looks next.
+                drop(cluster.propose(Command::DrainOrder(order)).await);
+            });
         }
     }
 
@@ -207,6 +297,12 @@ impl World {
     /// Sends this request to a random conductor.
     pub fn ask(&mut self, now: u64, node: NodeId, ask: Ask) {
         self.workload.send(now, node, ask, &self.processes);
+    }
+
+    /// The disk of a host; for faults.
+    #[must_use]
+    pub fn disk(&self, host: Host) -> Option<&MemDisk> {
+        self.hosts.get(&host).map(|state| &state.disk)
     }
 
     // --- What happens to hosts ----------------------------------------------------------------------
@@ -250,6 +346,39 @@ impl World {
         if let Some(state) = self.hosts.get(&host) {
             state.disk.cut_power(kept);
         }
+    }
+
+    /// The host gets a new, empty disk; its process has ended. Not while another one is being rebuilt: what only lost disks
+    /// knew is lost.
+    pub fn lose_disk(&mut self, host: Host) {
+        if let Some(state) = self.hosts.get_mut(&host) {
+            state.disk = MemDisk::default();
+            if self.around.plant == Plant::AckBeforeSync {
+                state.disk.sync_only_every(HONEST_SYNC_ONE_IN);
+            }
+            self.around.lost_disks.insert(host);
+        }
+    }
+
+    /// Whether every host votes and knows everything, so that a disk may be lost without losing a majority's memory.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let conductors = self.conductors();
+        let everybody = conductors.len() == self.hosts.len()
+            && !self
+                .hosts
+                .values()
+                .any(|state| state.paused_since.is_some());
+        everybody
+            && conductors.values().all(|conductor| {
+                let report = conductor.cluster.report();
+                let votes = |member: &&MemberReport| {
+                    matches!(member.role, MemberRole::Leader | MemberRole::Follower)
+                };
+                report.members.len() == self.hosts.len()
+                    && report.members.iter().filter(votes).count() == self.hosts.len()
+                    && report.applied.0 >= self.around.oracle.last_index()
+            })
     }
 
     /// Writes of a host that a power cut could lose.

@@ -8,7 +8,8 @@ use super::clock;
 use super::gateway::{Forwardee, Gateway};
 use super::net::{Host, Net, address_of};
 use super::stream::SimTransport;
-use crate::farm::{Farm, FarmPort};
+use crate::compute::{Nova, NovaPort};
+use crate::farm::{Asker, Farm, FarmPort};
 use crate::oracle::{Oracle, Sink};
 use crate::plant::Plant;
 use crate::rng::Rng;
@@ -21,14 +22,17 @@ use baton_actors::shared::{Lease, Shared};
 use baton_actors::sync_pool::SyncPoolActor;
 use baton_cluster::kv::mem::MemDisk;
 use baton_cluster::{
-    Cluster, ClusterError, Compaction, Founding, Listen, Member, Options, Storage, Timing,
+    Cluster, ClusterError, Compaction, Entry, Founding, Listen, Member, Options, Storage, Timing,
+    Upkeep,
 };
-use baton_model::ids::{ConductorId, Epoch, NodeId};
-use baton_model::outbox::OutboxSettings;
+use baton_model::ids::{ConductorId, Epoch, LogIndex, NodeId};
 use baton_model::pool::BlockPrefix;
+use baton_model::port::cluster::ChangeSink;
 use baton_model::port::lease::{LeaseCheck, Leaving};
-use baton_model::state::StateView;
+use baton_model::state::{Change, StateView};
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -38,6 +42,12 @@ use uuid::Uuid;
 
 /// How long a proposal or a read barrier is tried, as in the composition root.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a newcomer asks to be admitted.
+const ENTRY_PATIENCE: Duration = Duration::from_secs(8);
+
+/// No learner ever waits for a vote here, so nobody loses one for being away.
+const VOTER_LOST_AFTER: Duration = Duration::from_secs(30);
 
 /// Names the simulated cluster.
 const CLUSTER: Uuid = Uuid::from_u128(0xBA70_0000_CAFE);
@@ -49,6 +59,8 @@ pub struct Surroundings {
     pub net: Net,
     /// The machines.
     pub farm: Farm,
+    /// The compute service.
+    pub nova: Nova,
     /// Who watches what is committed.
     pub oracle: Oracle,
     /// What happened.
@@ -57,6 +69,8 @@ pub struct Surroundings {
     pub plant: Plant,
     /// All hosts of the cluster.
     pub hosts: Vec<Host>,
+    /// Hosts that have lost a disk.
+    pub lost_disks: BTreeSet<Host>,
 }
 
 /// A conductor that runs, as its users see it.
@@ -70,8 +84,17 @@ pub struct Conductor {
     pub gateway: Arc<Gateway>,
     /// Its right to act.
     pub lease: Arc<Lease>,
+    /// The bug that was planted, if any.
+    pub plant: Plant,
     /// Keeps the actor alive; its mailbox closes with the last address.
     _actor: Addr<ConductorActor>,
+    _notifiers: Vec<Addr<NotifierActor>>,
+}
+
+/// The instance on a node; every node has one.
+#[must_use]
+pub const fn instance_of(node: NodeId) -> Uuid {
+    node.0
 }
 
 type Started = Arc<Mutex<Option<Conductor>>>;
@@ -81,6 +104,7 @@ pub struct Process {
     runtime: Runtime,
     local: Option<LocalSet>,
     started: Started,
+    failed: Arc<AtomicBool>,
     begin: Instant,
     /// How much of its own time the process has lived through.
     lived_ms: u64,
@@ -97,7 +121,8 @@ impl Process {
             .expect("a runtime without I/O needs nothing of the system");
         let local = LocalSet::new();
         let started = Started::default();
-        let (around, outcome) = (around.clone(), started.clone());
+        let failed = Arc::new(AtomicBool::new(false));
+        let (around, outcome, over) = (around.clone(), started.clone(), failed.clone());
         local.spawn_local(async move {
             let trace = around.trace.clone();
             match assemble(around, host, boot, disk, chance).await {
@@ -107,6 +132,7 @@ impl Process {
                 }
                 Err(error) => {
                     trace.note(format_args!("conductor {host} could not start: {error}"));
+                    over.store(true, Ordering::Relaxed);
                 }
             }
         });
@@ -118,6 +144,7 @@ impl Process {
             runtime,
             local: Some(local),
             started,
+            failed,
             begin,
             lived_ms: 0,
         }
@@ -130,6 +157,13 @@ impl Process {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether it has to end: it could not start, or its store has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let fatal = |conductor: Conductor| conductor.cluster.fatal().borrow().is_some();
+        self.failed.load(Ordering::Relaxed) || self.conductor().is_some_and(fatal)
     }
 
     /// Runs a task in the process.
@@ -187,6 +221,23 @@ impl LeaseCheck for Watched {
     }
 }
 
+/// All who hear of changes in a conductor.
+struct Feeds(Vec<Arc<dyn ChangeSink>>);
+
+impl ChangeSink for Feeds {
+    fn applied(&self, index: LogIndex, changes: &[Change]) {
+        for feed in &self.0 {
+            feed.applied(index, changes);
+        }
+    }
+
+    fn reset(&self, index: LogIndex) {
+        for feed in &self.0 {
+            feed.reset(index);
+        }
+    }
+}
+
 async fn assemble(
     around: Surroundings,
     host: Host,
@@ -197,20 +248,36 @@ async fn assemble(
     let skew_ms = chance.below(5000);
     let env = clock::env(around.trace.now(), skew_ms, chance.child("entropy"));
     let feed = Arc::new(ChangeFeed::default());
-    let sink = Arc::new(Sink::new(host, around.oracle.clone(), feed.clone()));
+    let events = Arc::new(OutboxFeed::default());
+    let second = Arc::new(OutboxFeed::default());
+    let all = Feeds(vec![feed.clone(), events.clone(), second.clone()]);
+    let oracle = around.oracle.clone();
+    let sink = Arc::new(Sink::new(host, oracle, Arc::new(all), around.plant));
     let name = format!("conductor-{host}");
-    let cluster = Cluster::start(
-        options(&around, host, &name, disk),
-        env.clone(),
-        sink.clone(),
-    )
-    .await?;
+    let others = around.hosts.iter().filter(|other| **other != host);
+    let entry = Entry {
+        first: None,
+        via: others.map(|other| address_of(*other)).collect(),
+        patience: ENTRY_PATIENCE,
+    };
+    let options = options(&around, host, &name, disk);
+    // A disk that was lost founds nothing: its host joins as a new member.
+    let joins = options.founding.is_none();
+    let cluster = if joins {
+        Box::pin(Cluster::enter(options, env.clone(), sink.clone(), entry)).await?
+    } else {
+        Cluster::start(options, env.clone(), sink.clone()).await?
+    };
+    cluster.keep_members(Upkeep {
+        voter_lost_after: VOTER_LOST_AFTER,
+    });
+    around.oracle.note_member(cluster.conductor(), host);
     let (me, state) = (cluster.conductor(), cluster.state());
     sink.attach(state.clone());
 
     let registry = Arc::new(Registry::new(state.clone()));
     cluster.on_call(Arc::new(Forwardee(registry.clone())));
-    let port = Arc::new(FarmPort::new(around.farm.clone(), host, boot));
+    let port = Arc::new(FarmPort::new(around.farm.clone(), host, boot, around.plant));
     let lease = Arc::new(Lease::new(env.clone(), state.clone(), me));
     let watched = Arc::new(Watched {
         lease: lease.clone(),
@@ -238,7 +305,7 @@ async fn assemble(
         pool.clone().recipient(),
         pool.recipient(),
         BlockPrefix::default(),
-        Arc::new(settings::knobs()),
+        Arc::new(settings::knobs(around.plant)),
     ));
     let actor = ConductorActor::new(
         shared.clone(),
@@ -254,17 +321,32 @@ async fn assemble(
         Placement::Here,
     )
     .start();
-    // Nobody is told of anything; the notifier only has its seat, as in a conductor without a compute service.
-    let told = NotifierView::new(shared.env.clone(), state.clone(), Duration::ZERO, false);
-    NotifierActor::new(
-        shared,
-        None,
-        Arc::new(OutboxFeed::default()),
-        Arc::new(told),
-        OutboxSettings::default(),
-        runtime,
-    )
-    .start();
+    let nova = NovaPort::new(
+        around.nova.clone(),
+        Asker { host, boot },
+        state.clone(),
+        around.plant,
+    );
+    let nova = Arc::new(nova);
+    let mut notifiers = Vec::new();
+    let feeds = [events, second];
+    let count = if around.plant == Plant::TwoNotifiers {
+        2
+    } else {
+        1
+    };
+    for events in feeds.into_iter().take(count) {
+        let told = NotifierView::new(shared.env.clone(), state.clone(), Duration::ZERO, true);
+        let notifier = NotifierActor::new(
+            shared.clone(),
+            Some(nova.clone()),
+            events,
+            Arc::new(told),
+            settings::outbox(),
+            runtime.clone(),
+        );
+        notifiers.push(notifier.start());
+    }
     if around.plant == Plant::SkipLeaseCheck {
         let lease = lease.clone();
         tokio::task::spawn_local(async move {
@@ -279,7 +361,9 @@ async fn assemble(
         cluster,
         state,
         lease,
+        plant: around.plant,
         _actor: actor,
+        _notifiers: notifiers,
     })
 }
 
@@ -307,7 +391,7 @@ fn options(around: &Surroundings, host: Host, name: &str, disk: MemDisk) -> Opti
         },
         sessions: settings::SESSIONS,
         patience: PATIENCE,
-        founding: Some(Founding {
+        founding: (!around.lost_disks.contains(&host)).then(|| Founding {
             cluster: CLUSTER,
             conductor: ConductorId(host),
             others,
