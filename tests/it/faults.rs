@@ -61,6 +61,8 @@ fn a_cluster_survives_what_happens_to_one_of_its_processes_disks_and_clocks() {
     }
     damaged_store(&mut rack);
     one_identity_twice(&mut rack, dir.path());
+    drains(&mut rack);
+    moves(&mut rack);
     rack.stop_all();
 }
 
@@ -233,6 +235,80 @@ fn one_identity_twice(rack: &mut Rack, root: &Path) {
     rack.write(1);
     rack.settle();
     assert_eq!(rack.at(1).id(), Some(id));
+}
+
+/// An operator drains a conductor: it stays drained when it is killed and comes back, until it is undrained.
+fn drains(rack: &mut Rack) {
+    let victim = rack.leader() % 3 + 1;
+    let host = rack.at(victim).host.clone();
+    let shown = |rack: &Rack, number: usize| {
+        let members = rack.at(number).admin("/admin/v1/members")?;
+        let members = members["members"].as_array()?.clone();
+        let member = members
+            .into_iter()
+            .find(|one| one["host"] == host.as_str())?;
+        Some((member["status"].clone(), member["nodes"].as_u64()?))
+    };
+    let order = |rack: &Rack, word: &str| {
+        let path = format!("/admin/v1/conductors/{host}/{word}");
+        let answer = rack
+            .at(victim % 3 + 1)
+            .operate(&path, &serde_json::json!({}));
+        assert!(matches!(answer, Some((200, _))), "{word}: {answer:?}");
+    };
+    order(rack, "drain");
+    eventually("it to own nothing", || {
+        (shown(rack, victim)? == ("draining".into(), 0)).then_some(())
+    });
+    let before = lives(rack, victim);
+    rack.at_mut(victim).kill();
+    rack.at_mut(victim).start();
+    eventually("it to be back, and drained", || {
+        let back = rack.at(victim).alive()?.contains(&host) && lives(rack, victim) > before;
+        (back && shown(rack, victim)? == ("draining".into(), 0)).then_some(())
+    });
+    rack.write(victim);
+    let path = format!("/v1/conductors/{host}");
+    let (_, public) = rack
+        .at(victim)
+        .api("GET", &path, &serde_json::Value::Null)
+        .expect("it answers");
+    assert_eq!(public["draining"], true, "{public}");
+    order(rack, "undrain");
+    eventually("it to own its share again", || {
+        let (status, nodes) = shown(rack, victim)?;
+        (status == "up" && nodes > 0).then_some(())
+    });
+}
+
+/// A conductor is found elsewhere after a restart: it tells the others, whatever their files say.
+fn moves(rack: &mut Rack) {
+    let mover = rack.leader() % 3 + 1;
+    let host = rack.at(mover).host.clone();
+    rack.at_mut(mover).stop();
+    let (old, new) = (rack.at(mover).place.peer(), Place::loopback().peer());
+    let config = std::fs::read_to_string(rack.at(mover).config()).expect("there");
+    let listen = |address: &str| format!("\nlisten = \"{address}\"");
+    assert!(config.contains(&listen(&old)), "{config}");
+    let config = config.replace(&listen(&old), &listen(&new));
+    std::fs::write(rack.at(mover).config(), config).expect("written");
+    rack.at_mut(mover).start();
+    rack.write(mover);
+    rack.settle();
+    for number in 1..=3 {
+        eventually("everybody to know where it is", || {
+            let members = rack.at(number).admin("/admin/v1/members")?;
+            let mut members = members["members"].as_array()?.iter();
+            let member = members.find(|one| one["host"] == host.as_str())?;
+            (member["address"] == new.as_str()).then_some(())
+        });
+    }
+    // They reach it there when they begin anew, too.
+    let leader = rack.leader();
+    rack.at_mut(leader).stop();
+    rack.at_mut(leader).start();
+    rack.write(leader);
+    rack.settle();
 }
 
 #[test]

@@ -6,6 +6,8 @@
 use crate::support::{Dev, eventually, exchange, get};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
 
 fn commands(dev: &Dev, name: &str) -> Value {
     let number = dev.machine(name)["machine"].clone();
@@ -33,6 +35,17 @@ fn settle(dev: &Dev, conductor: u8, names: &[String], power: &str) {
 
 #[test]
 fn a_conductor_stopped_before_the_packet_and_continued_after_takeover_changes_nothing() {
+    stopped_before_the_packet(Duration::ZERO);
+}
+
+/// Far beyond every time limit of sessions, elections and commands. It runs beside the other tests of processes.
+#[test]
+fn the_same_after_a_minute() {
+    stopped_before_the_packet(Duration::from_secs(60));
+}
+
+/// Stops a conductor at the door until its work was finished by others, and `at_least` so long.
+fn stopped_before_the_packet(at_least: Duration) {
     let data = tempfile::tempdir().expect("a directory");
     let mut dev = Dev::start(12, data.path());
 
@@ -73,6 +86,7 @@ fn a_conductor_stopped_before_the_packet_and_continued_after_takeover_changes_no
         (text.lines().count() == 2).then_some(())
     });
     dev.signal_restarted("-STOP");
+    let stopped = Instant::now();
 
     // The survivors finish what was begun, and then the machines are wanted off.
     settle(&dev, survivor, &names, "power on");
@@ -82,6 +96,11 @@ fn a_conductor_stopped_before_the_packet_and_continued_after_takeover_changes_no
     settle(&dev, survivor, &names, "power off");
     let before: Vec<Value> = names.iter().map(|name| commands(&dev, name)).collect();
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the length of the stop is what is tried here"
+    )]
+    std::thread::sleep(at_least.saturating_sub(stopped.elapsed()));
     std::fs::remove_file(&hold).expect("removable");
     dev.signal_restarted("-CONT");
     let ended = hold.with_file_name("hold.ended");
@@ -101,5 +120,10 @@ fn a_conductor_stopped_before_the_packet_and_continued_after_takeover_changes_no
     for name in &names {
         assert_eq!(dev.machine(name)["power"], "off");
     }
+    // It works again as if nothing had been.
+    for name in &names {
+        ask(dev.api(victim), name, "power on");
+    }
+    settle(&dev, survivor, &names, "power on");
     dev.stop();
 }

@@ -228,3 +228,38 @@ fn a_lost_majority_is_replaced_by_what_the_last_one_knows() {
     });
     last.stop();
 }
+
+#[test]
+fn the_admin_endpoint_speaks_tls_to_those_who_know_its_authority() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut one = conductor(dir.path(), 1);
+    let certs = dir.path().join("certs");
+    let out = certs.display().to_string();
+    let made = std::process::Command::new(crate::support::BATON)
+        .args(["cluster", "certs", "c1", "--out", &out])
+        .output()
+        .expect("baton runs");
+    assert!(made.status.success(), "{made:?}");
+    let config = std::fs::read_to_string(one.config()).expect("there");
+    let options = format!(
+        "cert_file = \"{out}/c1.pem\"\nkey_file = \"{out}/c1.key\"\nca_file = \"{out}/ca.pem\""
+    );
+    let config = config.replace("allow_plain_http = true", &options);
+    std::fs::write(one.config(), config).expect("written");
+    one.cluster_ok(&["init"]);
+    one.start();
+    let shown = eventually("it to answer over TLS", || {
+        status(&one).filter(|status| status["leader"].is_number())
+    });
+    assert_eq!(shown["members"][0]["host"], "c1");
+    assert_eq!(
+        one.admin("/admin/v1/cluster"),
+        None,
+        "plain HTTP was answered"
+    );
+    // By an address that its certificate is not for, it is nobody's.
+    let address = one.place.admin();
+    let refused = one.cluster_error(&["status", "--admin", &address]);
+    assert!(refused.contains("certificate"), "{refused}");
+    one.stop();
+}

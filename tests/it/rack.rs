@@ -35,6 +35,10 @@ impl Place {
         self.address(2).to_string()
     }
 
+    pub(crate) fn admin(&self) -> String {
+        self.address(1).to_string()
+    }
+
     /// Free ports on this machine, below those that the system hands out itself.
     pub(crate) fn loopback() -> Self {
         static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
@@ -220,6 +224,11 @@ impl Conductor {
             Some((200, answer)) => Some(answer),
             _ => None,
         }
+    }
+
+    /// Posts to the admin endpoint.
+    pub(crate) fn operate(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        ask(self.place.address(1), "POST", path, body)
     }
 
     /// The conductor's id.
