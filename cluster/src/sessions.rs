@@ -1,6 +1,6 @@
 //! Sessions at the leader: notes renewals, and declares over what was not renewed.
 //!
-//! A renewal counts only after the leader proved its leadership to a majority. So a leader that was replaced without
+//! A renewal is granted only after the leader proved its leadership to a majority. So a leader that was replaced without
 //! knowing it renews nothing, and the one that replaced it can tell how long sessions may still live (`model::session`).
 
 use crate::answers::read_index;
@@ -19,7 +19,7 @@ use baton_model::session::{SessionPeriods, SessionTracker};
 use baton_model::state::{ConductorStatus, StateView};
 use openraft::async_runtime::watch::WatchReceiver;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// Lives that one process may begin; they share its incarnation's upper bits. At two a second, nine hours of a cluster that
@@ -69,8 +69,12 @@ impl SessionBook {
         self.view.clone()
     }
 
-    /// Answers a renewal, as the leader.
+    /// Answers a renewal, as the leader. It keeps the session from being declared over from when it arrives, though a slow
+    /// disk or a slow majority may put its answer off; what the holder may do counts from when it sent it.
     pub(crate) async fn renew(&self, raft: &Raft, session: Session) -> Response {
+        if let Some(office) = &mut *self.office() {
+            office.tracker.heard(session, self.env.clock.now());
+        }
         let index = match read_index(raft).await {
             Ok(index) => index,
             Err(not_done) => return Response::NotDone(not_done),
@@ -84,16 +88,12 @@ impl SessionBook {
             return Response::SessionOver;
         }
         let term = term_of(raft);
-        let now = self.env.clock.now();
-        match &mut *self.office.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(office) if office.term == term => {
-                if office.tracker.renew(session, now) {
-                    Response::Renewed
-                } else {
-                    // The entry that says so is on its way.
-                    Response::SessionOver
-                }
+        match &*self.office() {
+            // The entry that says so is on its way.
+            Some(office) if office.term == term && office.tracker.is_over(session) => {
+                Response::SessionOver
             }
+            Some(office) if office.term == term => Response::Renewed,
             // The watch has not seen yet that this member leads; the next try finds it in office.
             Some(_) | None => Response::NotDone(NotDone::NotLeader(None)),
         }
@@ -115,7 +115,7 @@ impl SessionBook {
             })
             .collect()
         };
-        let mut office = self.office.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut office = self.office();
         if office.as_ref().is_none_or(|office| office.term != term) {
             let mut tracker = SessionTracker::new(self.periods);
             // A voter that elected this member had not heard from the former leader for a whole leader lease, and without
@@ -124,7 +124,7 @@ impl SessionBook {
                 .iter()
                 .filter(|session| Some(session.conductor.0) == former)
             {
-                tracker.renew(*session, now - self.leader_lease);
+                tracker.heard(*session, now - self.leader_lease);
             }
             *office = Some(Office {
                 term,
@@ -149,7 +149,11 @@ impl SessionBook {
     }
 
     fn leave_office(&self) {
-        *self.office.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.office() = None;
+    }
+
+    fn office(&self) -> MutexGuard<'_, Option<Office>> {
+        self.office.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -66,14 +66,18 @@ impl SessionTracker {
         }
     }
 
-    /// Notes a renewal. The caller has proved its leadership since the renewal arrived. False if it comes too late: the
-    /// session has been found to be over.
-    pub fn renew(&mut self, session: Session, now: Mono) -> bool {
-        if self.over.contains(&session) {
-            return false;
+    /// Notes a renewal that arrived at `now`, granted or not: who asks is alive, and no grant of it lasts longer than one
+    /// that was sent at `now`. It comes too late for a session that has been found to be over.
+    pub fn heard(&mut self, session: Session, now: Mono) {
+        if !self.over.contains(&session) {
+            self.renewed.insert(session, now);
         }
-        self.renewed.insert(session, now);
-        true
+    }
+
+    /// Whether the session has been found to be over, so that no renewal of it may be granted.
+    #[must_use]
+    pub fn is_over(&self, session: Session) -> bool {
+        self.over.contains(&session)
     }
 
     /// For `span` until `now` the leader could not listen (it was paused or starved); that time counts against nobody.
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn the_holder_stops_before_the_leader_declares_it_dead() {
         let mut leader = SessionTracker::new(PERIODS);
-        leader.renew(session(1), Mono(5000));
+        leader.heard(session(1), Mono(5000));
         let stops = PERIODS.holder_until(Mono(5000));
         assert_eq!(leader.expired([session(1)], stops).0, Vec::new());
         let (over, next) = leader.expired([session(1)], Mono(6199));
@@ -143,19 +147,19 @@ mod tests {
         let all = [session(1), session(2)];
         assert_eq!(leader.expired(all, Mono(9000)).0, Vec::new());
         assert_eq!(leader.expired(all, Mono(10_199)).0, Vec::new());
-        leader.renew(session(2), Mono(10_000));
+        leader.heard(session(2), Mono(10_000));
         assert_eq!(leader.expired(all, Mono(10_200)).0, vec![session(1)]);
     }
 
     #[test]
     fn time_in_which_the_leader_was_deaf_counts_against_nobody() {
         let mut leader = SessionTracker::new(PERIODS);
-        leader.renew(session(1), Mono(1000));
+        leader.heard(session(1), Mono(1000));
         leader.forgive(Duration::from_millis(5000), Mono(6500));
         assert_eq!(leader.expired([session(1)], Mono(7199)).0, Vec::new());
         assert_eq!(leader.expired([session(1)], Mono(7200)).0, vec![session(1)]);
         let mut leader = SessionTracker::new(PERIODS);
-        leader.renew(session(1), Mono(8000));
+        leader.heard(session(1), Mono(8000));
         leader.forgive(Duration::from_millis(5000), Mono(8100));
         assert_eq!(leader.expired([session(1)], Mono(9299)).0, Vec::new());
         assert_eq!(leader.expired([session(1)], Mono(9300)).0, vec![session(1)]);
@@ -164,9 +168,11 @@ mod tests {
     #[test]
     fn who_was_found_to_be_over_is_not_renewed_while_the_entry_is_on_its_way() {
         let mut leader = SessionTracker::new(PERIODS);
-        assert!(leader.renew(session(1), Mono(1000)));
+        leader.heard(session(1), Mono(1000));
+        assert!(!leader.is_over(session(1)));
         assert_eq!(leader.expired([session(1)], Mono(2200)).0, vec![session(1)]);
-        assert!(!leader.renew(session(1), Mono(2300)));
+        leader.heard(session(1), Mono(2300));
+        assert!(leader.is_over(session(1)));
         // The entry is proposed again until it is applied.
         assert_eq!(leader.expired([session(1)], Mono(2400)).0, vec![session(1)]);
         let reborn = Session {
@@ -174,7 +180,8 @@ mod tests {
             ..session(1)
         };
         assert_eq!(leader.expired([reborn], Mono(2500)).0, Vec::new());
-        assert!(leader.renew(reborn, Mono(2600)));
+        leader.heard(reborn, Mono(2600));
+        assert!(!leader.is_over(reborn));
     }
 
     #[test]
@@ -185,9 +192,9 @@ mod tests {
             incarnation: Incarnation(2),
             ..session(1)
         };
-        leader.renew(session(1), Mono(5000));
+        leader.heard(session(1), Mono(5000));
         assert_eq!(leader.expired([reborn], Mono(5100)).0, Vec::new());
-        leader.renew(session(1), Mono(6000));
+        leader.heard(session(1), Mono(6000));
         assert_eq!(leader.expired([reborn], Mono(6300)).0, vec![reborn]);
     }
 }

@@ -1,5 +1,7 @@
 """Kills conductors by turns, leader and followers, and measures when the new owners reach the orphaned machines.
 
+Then one conductor is drained while a hundred of its machines are being switched.
+
 For each orphaned machine: from `kill -9` until its BMC answered the first read or command of anybody else, by the farm's
 clock. Meanwhile a writer sets a field of one node after another through the survivors; the longest pause between two
 acknowledged writes bounds the time without a leader, and every acknowledged write is looked for at the end.
@@ -13,6 +15,13 @@ import threading
 import time
 
 from cluster import Cluster, percentile, until
+
+
+# The first look at the contacts: later than any takeover that meets its target.
+QUIET_S = 2.5
+
+# Machines that are being switched while their conductor is drained.
+SWITCHED = 100
 
 
 class Writer(threading.Thread):
@@ -69,6 +78,8 @@ def one_round(cluster, writer, victim_leads):
         contacts, _ = cluster.contacts()
         return all(contacts[name][0] is not None for name in orphans) and contacts
 
+    # Reading 30,000 contacts takes half a second of the cores that are measured.
+    time.sleep(QUIET_S)
     contacts = until("every orphan reached", all_reached, limit=120.0, every=0.5)
     pause = writer.longest_pause(killed, time.monotonic())
     latencies = [contacts[name][0] - killed_ms for name in orphans]
@@ -79,6 +90,40 @@ def one_round(cluster, writer, victim_leads):
     until("its own nodes", lambda: victim.host in cluster.owned(survivors[0]))
     writer.down = None
     return latencies, pause
+
+
+def drain(cluster):
+    """Seconds until every drained machine was reached by its new owner, how many, and the power changes that failed."""
+    conductor, by = cluster.conductors[1], cluster.conductors[0]
+    drained = cluster.owned(by)[conductor.host]
+    switched = random.sample(sorted(drained), SWITCHED)
+    for name in switched:
+        by.api.must("PUT", f"/v1/nodes/{name}/states/power", {"target": "power on"})
+    until("all switched on", lambda: all(settled(by, name, "power on") for name in switched))
+    for name in switched:
+        by.api.must("PUT", f"/v1/nodes/{name}/states/power", {"target": "power off"})
+    offset = cluster.farm_clock()
+    began = time.monotonic()
+    cluster.control.must("DELETE", "/v1/counters")
+    by.admin.must("POST", f"/admin/v1/conductors/{conductor.host}/drain")
+    time.sleep(QUIET_S)
+
+    def all_reached():
+        contacts, _ = cluster.contacts()
+        return all(contacts[name][0] is not None for name in drained) and contacts
+
+    contacts = until("every drained machine reached", all_reached, limit=120.0, every=0.5)
+    until("nothing left there", lambda: conductor.host not in cluster.owned(by))
+    latest = max(contacts[name][0] for name in drained) - began * 1000 - offset
+    until("all switched off", lambda: all(settled(by, name, "power off") for name in switched))
+    failed = sum(by.api.must("GET", f"/v1/nodes/{name}")["last_error"] is not None for name in switched)
+    by.admin.must("POST", f"/admin/v1/conductors/{conductor.host}/undrain")
+    return latest / 1000, len(drained), failed
+
+
+def settled(by, name, power):
+    states = by.api.must("GET", f"/v1/nodes/{name}/states")
+    return states["power_state"] == power and states["target_power_state"] is None
 
 
 def main():
@@ -106,6 +151,8 @@ def main():
             time.sleep(random.uniform(2, 4))
         writer.running = False
         writer.join()
+        seconds, count, failed = drain(cluster)
+        print(f"drain: {count} machines reached by their new owners after {seconds:.2f} s, {failed} of {SWITCHED} changes failed")
         lost = 0
         for name, value in writer.acknowledged.items():
             node = cluster.conductors[0].api.must("GET", f"/v1/nodes/{name}")
