@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The production default.
 pub const SESSIONS: SessionPeriods = SessionPeriods {
-    ttl: Duration::from_millis(600),
+    ttl: Duration::from_millis(500),
 };
 
 /// Entries between two snapshots: a run writes some hundreds, so members that were away get snapshots.

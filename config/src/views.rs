@@ -120,7 +120,7 @@ impl Config {
     #[must_use]
     pub fn pool_settings(&self) -> PoolSettings {
         let pool = &self.sync_pool;
-        let per_worker = 4;
+        let per_worker = 16;
         let packets = u64::from(pool.packets_per_second);
         PoolSettings {
             limit_initial: count(self.conductor.sync_power_state_workers) * per_worker,
@@ -132,7 +132,7 @@ impl Config {
             block_suspects_max: count(pool.suspects_per_block),
             queue_max: count(pool.queue_max),
             packets_per_second: packets,
-            packets_burst: packets / 10,
+            packets_burst: packets,
             write_interval: self.ipmi.min_command_interval,
             read_timeout_initial: pool.read_timeout,
             read_timeout_min: pool.read_timeout_min,

@@ -47,7 +47,11 @@ class Endpoint:
         return answer.status, json.loads(text) if text else None
 
     def must(self, method, path, body=None):
-        status, answer = self.request(method, path, body)
+        try:
+            status, answer = self.request(method, path, body)
+        except http.client.RemoteDisconnected:
+            # The kept connection was one to a process that is gone.
+            status, answer = self.request(method, path, body)
         if status >= 300:
             raise RuntimeError(f"{method} {path}: {status} {answer}")
         return answer

@@ -28,6 +28,10 @@ const PART_BYTES: usize = 1 << 20;
 /// its receiver before the election timeout is over; this much takes some ten milliseconds.
 const MESSAGE_BYTES: usize = 4 << 20;
 
+/// How long a receiver may take to store entries. Its disk may be slow for a moment, and giving up on it only makes the
+/// leader wait and send the same again; a receiver that is gone is noticed by its connection, or by the heartbeats.
+const STORE_LIMIT: Duration = Duration::from_secs(1);
+
 /// How long a receiver may take to answer one part: it decodes a mebibyte.
 const PART_LIMIT: Duration = Duration::from_secs(10);
 
@@ -224,8 +228,12 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let all = fitting == rpc.entries.len();
         rpc.entries.truncate(fitting);
         let last = rpc.entries.last().map(|entry| entry.log_id);
+        let limit = match last {
+            Some(_) => STORE_LIMIT.max(option.soft_ttl()),
+            None => option.soft_ttl(),
+        };
         let request = Request::Append(rpc.into());
-        let response = self.ask(request, option.soft_ttl()).await?;
+        let response = self.ask(request, limit).await?;
         let Response::Append(appended) = response else {
             return Err(unexpected(&response));
         };

@@ -30,16 +30,16 @@ section! {
     /// them follow as learners and own nodes all the same.
     voter_lost_after_ms: Millis = 30_000, ours, range(1000, 86_400_000);
     /// How often the leader tells the others that it is alive.
-    heartbeat_interval_ms: Millis = 100, ours, range(10, 10_000);
-    /// The shortest silence of the leader after which a member calls an election. At 100 and 300 to 600 ms a lost leader is
-    /// replaced in about one second; across sites use 250 and 1000 to 2000.
-    election_timeout_min_ms: Millis = 300, ours, range(50, 60_000);
-    /// The longest such silence.
-    election_timeout_max_ms: Millis = 600, ours, range(100, 60_000);
+    heartbeat_interval_ms: Millis = 80, ours, range(10, 10_000);
+    /// The shortest silence of the leader, beyond its lease, after which a member calls an election. At 80 and 250 to 500 ms
+    /// a lost leader is replaced after some 0.9 s; across sites use 250 and 1000 to 2000.
+    election_timeout_min_ms: Millis = 250, ours, range(50, 60_000);
+    /// The longest such silence, and the life of a leader's lease.
+    election_timeout_max_ms: Millis = 500, ours, range(100, 60_000);
     /// How long a conductor owns its nodes after its last renewal. It stops itself a fifth before; the others take over a
-    /// fifth after. At 600, and elections as above, the nodes of a lost conductor are owned again after some 0.7 s, those of a
-    /// lost leader after some 1.2 s; across sites use 2500.
-    session_ttl_ms: Millis = 600, ours, range(200, 60_000);
+    /// fifth after. At 500, and elections as above, the nodes of a lost conductor are owned again after some 0.6 s, those of a
+    /// lost leader after some 1 s; across sites use 2500.
+    session_ttl_ms: Millis = 500, ours, range(200, 60_000);
     /// Log entries between two snapshots. Fewer, larger steps stall the log while it is purged.
     snapshot_logs: u64 = 2000, ours, range(100, 20_000);
     /// Log entries kept behind a snapshot, for members that lag.

@@ -58,7 +58,7 @@ section! {
     // --- Power ---
     /// How often each node's power state is compared with its BMC. Each node has its own due time; there are no sweeps.
     sync_power_state_interval: Interval = 120, live;
-    /// Ironic's number of power sync threads. baton has none: its sync pool begins with four conversations for each of these,
+    /// Ironic's number of power sync threads. baton has none: its sync pool begins with sixteen conversations for each of these,
     /// and then finds by itself what the network bears.
     sync_power_state_workers: u32 = 8, range(1, 10_000);
     /// Failing comparisons in a row that are tolerated; the next one sets maintenance with fault `power failure`.

@@ -9,7 +9,7 @@ section! {
     fixed because "the pool is built when the conductor starts";
 
     /// Conversations with BMCs at once that are never exceeded. The pool finds the useful number below by itself, beginning at
-    /// four for each of `conductor.sync_power_state_workers`.
+    /// sixteen for each of `conductor.sync_power_state_workers`.
     in_flight_max: u32 = 2048, ours, live, range(1, 100_000);
     /// Conversations at once that are always allowed, however badly the network answers.
     in_flight_min: u32 = 8, ours, live, range(1, 10_000);

@@ -5,8 +5,9 @@ use std::time::Duration;
 /// How the pool paces. The defaults suit a management network of a few racks up to 100,000 BMCs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Conversations in flight right after start and after a blackout; the search for the knee begins here. 32 cold
-    /// logins at once are what one ordinary switch port carries without loss.
+    /// Conversations in flight right after start and after a blackout; the search for the knee begins here. 128
+    /// cold logins of 50 ms each reach the 5,000 machines that a takeover may bring in two seconds; each BMC has one of them,
+    /// so an ordinary switch port carries a few packets each.
     pub limit_initial: usize,
     /// The search never goes below. With 8 conversations of 5 ms each the pool still makes 1,600 reads a second.
     pub limit_min: usize,
@@ -34,7 +35,8 @@ pub struct PoolSettings {
     /// search for the knee finds a narrower one. It lets 8,000 machines a second be read that need a login first, as after
     /// a takeover.
     pub packets_per_second: u64,
-    /// Packets that may leave at once after a pause: 100 ms worth.
+    /// Packets that may leave after a pause before the rate counts: one second's worth, which a takeover needs. What is in
+    /// flight is bounded by the search for the knee.
     pub packets_burst: u64,
     /// Packets of a conversation within a session: question and answer.
     pub packets_warm: u64,
@@ -90,7 +92,7 @@ pub struct PoolSettings {
 impl Default for PoolSettings {
     fn default() -> Self {
         Self {
-            limit_initial: 32,
+            limit_initial: 128,
             limit_min: 8,
             limit_max: 2048,
             user_reserve: 16,
@@ -101,7 +103,7 @@ impl Default for PoolSettings {
             queue_per_bmc_max: 8,
             bmcs_max: 524_288,
             packets_per_second: 100_000,
-            packets_burst: 10_000,
+            packets_burst: 100_000,
             packets_warm: 2,
             packets_cold: 12,
             warm_for: Duration::from_secs(60),

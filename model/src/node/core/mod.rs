@@ -158,7 +158,7 @@ pub enum FirstRead {
 
 /// Over what time [`FirstRead::Soon`] spreads. Much less than a takeover may take, and enough that ten thousand actors do
 /// not ask in the same millisecond.
-const SOON: Duration = Duration::from_millis(200);
+const SOON: Duration = Duration::from_millis(100);
 
 impl NodeCore {
     /// A core for a node that this conductor owns from now on. `draw` chooses the moment of the first read.
