@@ -5,6 +5,7 @@
 //! has its nodes taken over, and lets it go on. What became of such a command is added to `<file>.ended`.
 
 use baton_model::driver::BmcTarget;
+use baton_model::node::boot::BootState;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
 use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
@@ -92,6 +93,14 @@ impl Bmc for HeldWrites {
                 })
             })
         })
+    }
+
+    fn boot_state<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<BootState, BmcError>> {
+        self.inner.boot_state(target, budget)
     }
 
     fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {

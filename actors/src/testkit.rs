@@ -393,6 +393,10 @@ impl Bmc for TestBmc {
                         | PowerAction::Cycle
                         | PowerAction::SoftReset
                         | PowerAction::Nmi => PowerReading::On,
+                        // These change no power.
+                        PowerAction::BootFrom(_)
+                        | PowerAction::BootMode(_)
+                        | PowerAction::SecureBoot(_) => machine.power,
                     };
                 }
                 (machine.silent, open)

@@ -4,6 +4,7 @@
 use crate::ipmi::IpmiClient;
 use crate::redfish::{RedfishClient, RedfishConfig};
 use baton_model::driver::BmcTarget;
+use baton_model::node::boot::BootState;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
 use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
@@ -96,6 +97,18 @@ impl Bmc for BmcClient {
                 Box::pin(async move { Err(BmcError::SessionOver { bmc, operation }) })
             }
             (BmcTarget::Fake, _) => Box::pin(async { no_bmc() }),
+        }
+    }
+
+    fn boot_state<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<BootState, BmcError>> {
+        match target {
+            BmcTarget::Redfish(target) => Box::pin(self.redfish.boot_state(target, budget)),
+            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.boot_state(target, budget)),
+            BmcTarget::Fake => Box::pin(async { no_bmc() }),
         }
     }
 

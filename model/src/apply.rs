@@ -394,6 +394,10 @@ impl Entry<'_> {
                     return Err(Refusal::Rule(Refused::new(503, text)));
                 }
             }
+            NodeChange::Boots { mode, secure } => {
+                record.boot_mode = mode.map(|mode| mode.as_str().into());
+                record.secure_boot = secure;
+            }
             NodeChange::Properties(properties) => record.properties = properties,
             NodeChange::ForgetInstance => {
                 record.instance_uuid = None;

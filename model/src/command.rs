@@ -7,6 +7,7 @@ use crate::ids::{
     ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, RequestId, Revision, WallMs,
 };
 use crate::json::Json;
+use crate::node::boot::BootMode;
 use crate::node::edit::{NodeEdit, Refused};
 use crate::node::intent::{BmcWrite, Intent};
 use crate::node::power::{PowerCause, PowerState};
@@ -269,6 +270,13 @@ pub enum NodeChange {
     },
     /// The BMC refused the login, or lets us in again.
     LoginRefused(Option<Box<RefusedLogin>>),
+    /// Record how the machine boots, as far as its BMC tells.
+    Boots {
+        /// `boot_mode`
+        mode: Option<BootMode>,
+        /// `secure_boot`
+        secure: Option<bool>,
+    },
 }
 
 /// Work of which only so much may go on at once in the whole cluster (Ironic's `ConcurrentActionLimit`).

@@ -56,6 +56,16 @@ impl NodeActor {
                 };
                 self.submit(question, ticket, epoch, ctx);
             }
+            Effect::ReadBoot { ticket } => {
+                let epoch = self.core.record().epoch;
+                let question = Question {
+                    work: Work::BootQuery,
+                    session: None,
+                    priority: Priority::User,
+                    patience: READ_PATIENCE_USER,
+                };
+                self.submit(question, ticket, epoch, ctx);
+            }
             Effect::Act {
                 ticket,
                 action,
@@ -312,6 +322,9 @@ impl NodeActor {
             Note::PowerFailed { error } => {
                 tracing::warn!(%node, error = &**error, "the work failed")
             }
+            Note::NotRestored { error } => {
+                tracing::warn!(%node, error = &**error, "the machine starts without its boot device being set again");
+            }
             Note::Moved { from, to } => {
                 tracing::info!(%node, %from, provision_state = %to, "the provision state moved");
             }
@@ -353,6 +366,10 @@ pub(super) fn unanswered(work: Work, ticket: Ticket, error: ReadError, rtt: Dura
         Work::Identify => Input::Identified {
             ticket,
             vendor: None,
+        },
+        Work::BootQuery => Input::BootRead {
+            ticket,
+            result: Err(error),
         },
         Work::PowerQuery => Input::Read {
             ticket,

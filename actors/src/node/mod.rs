@@ -217,6 +217,10 @@ impl Handler<BmcReport> for NodeActor {
                 ticket,
                 vendor: identity.vendor,
             },
+            (Work::BootQuery, Ok(Answer::Boot(state))) => Input::BootRead {
+                ticket,
+                result: Ok(state),
+            },
             (Work::EndSession, Ok(Answer::Ended)) => Input::SessionEnded {
                 ticket,
                 result: Ok(()),

@@ -112,7 +112,7 @@ impl Call {
     /// Whether the lease lets it leave: the last look before the call.
     fn may_leave(&self) -> bool {
         let leaving = match (self.job.work, &self.session) {
-            (Work::PowerQuery | Work::Identify, _) => return true,
+            (Work::PowerQuery | Work::Identify | Work::BootQuery, _) => return true,
             (Work::EndSession, Some(_)) => Leaving::EndSession,
             (Work::PowerCommand(action), Some(session)) => Leaving::Command { action, session },
             (Work::PowerCommand(_) | Work::EndSession, None) => return false,
@@ -136,6 +136,10 @@ impl Call {
             Work::EndSession => {
                 let ended = bmc.end_session(target, session, budget).await;
                 (ended.map(|()| Answer::Ended), None)
+            }
+            Work::BootQuery => {
+                let state = bmc.boot_state(target, budget).await;
+                (state.map(Answer::Boot), None)
             }
             Work::Identify => {
                 let identity = bmc.identify(target, budget).await;

@@ -306,12 +306,10 @@ pub(crate) fn routes() -> Routes {
             Partly("fake only; others have no console yet"), nodes::states::console)
         .add(PUT, "/nodes/{node}/states/console", "baremetal:node:set_console_state", None,
             Partly("fake only; others have no console yet"), nodes::states::set_console)
-        .add(PUT, "/nodes/{node}/states/boot_mode", "baremetal:node:set_boot_mode", hidden(76), Refused, nodes::states::set_boot_mode)
-        .add(PUT, "/nodes/{node}/states/secure_boot", "baremetal:node:set_secure_boot", hidden(76), Refused, nodes::states::set_secure_boot)
-        .add(GET, "/nodes/{node}/management/boot_device", "baremetal:node:get_boot_device", None,
-            Partly("fake: always pxe; other interfaces answer null"), nodes::management::boot_device)
-        .add(PUT, "/nodes/{node}/management/boot_device", "baremetal:node:set_boot_device", None,
-            Partly("fake only: accepts pxe"), nodes::management::set_boot_device)
+        .add(PUT, "/nodes/{node}/states/boot_mode", "baremetal:node:set_boot_mode", hidden(76), Full, nodes::states::set_boot_mode)
+        .add(PUT, "/nodes/{node}/states/secure_boot", "baremetal:node:set_secure_boot", hidden(76), Full, nodes::states::set_secure_boot)
+        .add(GET, "/nodes/{node}/management/boot_device", "baremetal:node:get_boot_device", None, Full, nodes::management::boot_device)
+        .add(PUT, "/nodes/{node}/management/boot_device", "baremetal:node:set_boot_device", None, Full, nodes::management::set_boot_device)
         .add(GET, "/nodes/{node}/management/boot_device/supported", "baremetal:node:get_boot_device", None, Full, nodes::management::supported)
         .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", None, Full, nodes::management::indicators)
         .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", None, Full, nodes::management::indicator)

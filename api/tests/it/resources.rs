@@ -178,6 +178,50 @@ async fn boot_devices_answer() {
 }
 
 #[tokio::test]
+async fn boot_device_boot_mode_and_secure_boot_reach_the_owner() {
+    let world = World::new();
+    let info = json!({"redfish_address": "https://192.0.2.1"});
+    let body = json!({"name": "real", "driver": "redfish", "driver_info": info});
+    world.post("/v1/nodes", body).await.expect(201);
+    let device = "/v1/nodes/real/management/boot_device";
+    assert_eq!(
+        world.get(device).await.expect(200).json(),
+        json!({"boot_device": "disk", "persistent": true})
+    );
+    let supported = format!("{device}/supported");
+    assert_eq!(
+        world.get(&supported).await.json(),
+        json!({"supported_boot_devices": ["pxe", "disk", "cdrom", "bios", "uefihttp"]})
+    );
+    let wanted = json!({"boot_device": "cdrom", "persistent": true});
+    world.put(device, wanted).await.expect(204);
+    for wrong in ["safe", "nonsense"] {
+        let refused = world.put(device, json!({"boot_device": wrong})).await;
+        assert_eq!(
+            refused.expect(400).fault(),
+            format!("Invalid boot device {wrong} specified.")
+        );
+    }
+    let states = "/v1/nodes/real/states";
+    world
+        .put(&format!("{states}/boot_mode"), json!({"target": "uefi"}))
+        .await
+        .expect(202);
+    world
+        .put(&format!("{states}/boot_mode"), json!({"target": "coal"}))
+        .await
+        .expect(400);
+    world
+        .put(&format!("{states}/secure_boot"), json!({"target": true}))
+        .await
+        .expect(202);
+    world
+        .put(&format!("{states}/secure_boot"), json!({"target": null}))
+        .await
+        .expect(400);
+}
+
+#[tokio::test]
 async fn links_follow_the_configured_endpoint_or_the_proxy() {
     let fixed =
         World::with(|options| options.public_endpoint = Some("https://bm.example/base/".into()));

@@ -10,6 +10,7 @@ use baton_model::command::{
 use baton_model::env::{Clock, Entropy, Env, Mono};
 use baton_model::hardware::Enabled;
 use baton_model::ids::{ConductorId, Incarnation, IntentId, LogIndex, NodeId, RequestId, WallMs};
+use baton_model::node::boot::{BootDevice, BootState};
 use baton_model::node::intent::{Intent, IntentKind};
 use baton_model::node::power::{PowerCause, PowerRequest, PowerState};
 use baton_model::node::provision::Verb;
@@ -180,6 +181,15 @@ impl NodeGateway for Owner {
                 return Err(error);
             }
             match request {
+                NodeRequest::GetBoot => Ok(NodeAnswer::Boot(BootState {
+                    device: Some(BootDevice::Disk),
+                    persistent: Some(true),
+                    ..BootState::default()
+                })),
+                NodeRequest::SetBootDevice { .. } => Ok(NodeAnswer::Done),
+                NodeRequest::SetBootMode(_) | NodeRequest::SetSecureBoot(_) => {
+                    Ok(NodeAnswer::Accepted)
+                }
                 NodeRequest::Power { request, .. } => {
                     self.cluster.act(
                         node,

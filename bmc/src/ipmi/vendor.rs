@@ -4,6 +4,11 @@ use super::wire::command::DeviceId;
 use crate::vendor::Vendor;
 use baton_model::port::bmc::BmcIdentity;
 
+/// Its maker's own selector of a disk with UEFI, if it has one.
+pub(super) fn uefi_disk(device: &DeviceId) -> Option<u8> {
+    Vendor::for_number(device.manufacturer)?.0.uefi_disk
+}
+
 /// The identity as the port tells it.
 pub(super) fn identity(device: &DeviceId) -> BmcIdentity {
     BmcIdentity {

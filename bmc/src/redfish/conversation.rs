@@ -39,6 +39,8 @@ pub(super) struct Conversation<'a> {
     pub(super) attempts: &'a AtomicU32,
     /// The BMC has no session for us just now, and basic may stand in for this one turn.
     pub(super) basic_this_turn: bool,
+    /// The version that the next `PATCH` is meant for.
+    pub(super) if_match: Option<HeaderValue>,
     /// The session that this turn's requests belong to: without it they are not sent at all.
     pub(super) bound_to: Option<&'a str>,
 }
@@ -182,6 +184,9 @@ impl Conversation<'_> {
         }
         if let Some((name, value)) = credentials {
             headers.insert(name, value);
+        }
+        if let Some(version) = self.if_match.clone().filter(|_| *method == Method::PATCH) {
+            headers.insert(header::IF_MATCH, version);
         }
         if body.is_some() {
             headers.insert(

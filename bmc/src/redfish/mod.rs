@@ -6,11 +6,12 @@
 //! its connection.
 //!
 //! Layers, each knowing only the ones before: `answer` (JSON), `tls` and `stream` (a connection), `exchange` (one request),
-//! `pool` (what is kept), `conversation` and `failure` (statuses, reconnects, words), `session` (logging in), `system` and `reset` (Redfish).
+//! `pool` (what is kept), `conversation` and `failure` (statuses, reconnects, words), `session` (logging in), `system`, `reset` and `boot` (Redfish).
 //!
 //! Not here: when to ask again, and how often. That is the sync pool's business.
 
 mod answer;
+mod boot;
 mod config;
 mod conversation;
 mod exchange;
@@ -34,6 +35,7 @@ use self::stats::Counters;
 use self::stream::Endpoint;
 use self::tls::TlsConfigs;
 use baton_model::driver::redfish::RedfishTarget;
+use baton_model::node::boot::BootState;
 use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
 use futures_util::StreamExt as _;
 use std::fmt;
@@ -220,15 +222,7 @@ impl RedfishClient {
         session: Option<&str>,
         budget: Duration,
     ) -> Result<(), BmcError> {
-        let operation = match action {
-            PowerAction::On => "power on",
-            PowerAction::Off => "power off",
-            PowerAction::SoftOff => "power soft",
-            PowerAction::Reset => "power reset",
-            PowerAction::Cycle => "power cycle",
-            PowerAction::SoftReset => "power soft reset",
-            PowerAction::Nmi => "power diag",
-        };
+        let operation = action.operation();
         let turn = Turn {
             bound_to: session,
             ..Turn::new(target, operation, budget)
@@ -236,6 +230,25 @@ impl RedfishClient {
         turn.within(async {
             let mut held = self.hold(target).await;
             let result = turn.talk(&self.shared, &mut held).act(action).await;
+            self.release(held);
+            result
+        })
+        .await
+    }
+
+    /// Reads what the machine boots from, and how.
+    ///
+    /// # Errors
+    /// See [`BmcError`].
+    pub async fn boot_state(
+        &self,
+        target: &Arc<RedfishTarget>,
+        budget: Duration,
+    ) -> Result<BootState, BmcError> {
+        let turn = Turn::new(target, "get boot device", budget);
+        turn.within(async {
+            let mut held = self.hold(target).await;
+            let result = turn.talk(&self.shared, &mut held).read_boot().await;
             self.release(held);
             result
         })
@@ -368,6 +381,7 @@ impl<'a> Turn<'a> {
             operation: self.operation,
             attempts: &self.attempts,
             basic_this_turn: false,
+            if_match: None,
             bound_to: self.bound_to,
         }
     }

@@ -25,8 +25,20 @@ enum Tried {
 }
 
 impl Conversation<'_> {
-    /// Sends one power command.
+    /// Sends one command.
     pub(super) async fn act(&mut self, action: PowerAction) -> Result<(), BmcError> {
+        match action {
+            PowerAction::BootFrom(order) => return self.boot_from(order).await,
+            PowerAction::BootMode(mode) => return self.set_boot_mode(mode).await,
+            PowerAction::SecureBoot(on) => return self.set_secure_boot(on).await,
+            PowerAction::On
+            | PowerAction::Off
+            | PowerAction::SoftOff
+            | PowerAction::Reset
+            | PowerAction::Cycle
+            | PowerAction::SoftReset
+            | PowerAction::Nmi => {}
+        }
         let mut found_again = false;
         'again: loop {
             let reset = self.reset_action().await?;
@@ -165,9 +177,13 @@ const fn reaches(action: PowerAction, reading: PowerReading) -> bool {
         PowerAction::Off | PowerAction::SoftOff => {
             matches!(reading, PowerReading::Off | PowerReading::PoweringOff)
         }
-        PowerAction::Reset | PowerAction::Cycle | PowerAction::SoftReset | PowerAction::Nmi => {
-            false
-        }
+        PowerAction::Reset
+        | PowerAction::Cycle
+        | PowerAction::SoftReset
+        | PowerAction::Nmi
+        | PowerAction::BootFrom(_)
+        | PowerAction::BootMode(_)
+        | PowerAction::SecureBoot(_) => false,
     }
 }
 

@@ -6,9 +6,10 @@
 
 use super::answer::{self, ResetAction};
 use super::conversation::Conversation;
+use super::exchange::Answer;
 use crate::vendor::Vendor;
 use baton_model::port::bmc::{BmcError, BmcIdentity, PowerReading};
-use hyper::{Method, StatusCode, Uri};
+use hyper::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ impl Conversation<'_> {
             let text = serde_json::json!({ "PowerState": system.get("PowerState") }).to_string();
             bytes::Bytes::from(text)
         } else {
-            self.get_system().await?
+            self.get_system().await?.body
         };
         let reading = answer::power_state(&body).map_err(|reason| self.garbled(&reason))?;
         Ok(self.settled(reading))
@@ -46,7 +47,12 @@ impl Conversation<'_> {
 
     /// The whole system; learns who made it and how it is reset.
     pub(super) async fn read_system(&mut self) -> Result<Value, BmcError> {
-        let body = self.get_system().await?;
+        self.read_versioned_system().await.map(|(system, _)| system)
+    }
+
+    /// The same, and the headers that it came with.
+    pub(super) async fn read_versioned_system(&mut self) -> Result<(Value, HeaderMap), BmcError> {
+        let Answer { body, headers, .. } = self.get_system().await?;
         let system = answer::resource(&body).map_err(|reason| self.garbled(&reason))?;
         // Who built the machine is asked only where its BMC did not say who built that.
         if self.link.vendor.is_generic()
@@ -58,7 +64,7 @@ impl Conversation<'_> {
         if let Some(action) = answer::reset_action(&system) {
             self.link.reset = Some(Box::new(action));
         }
-        Ok(system)
+        Ok((system, headers))
     }
 
     /// The reset action, with its allowed values wherever they are.
@@ -93,13 +99,13 @@ impl Conversation<'_> {
     }
 
     /// GETs the system. A path that has vanished is looked for once more: firmware updates rename resources.
-    async fn get_system(&mut self) -> Result<bytes::Bytes, BmcError> {
+    async fn get_system(&mut self) -> Result<Answer, BmcError> {
         let known = self.link.system.is_some();
         for last in [!known, true] {
             let path = self.system_path().await?;
             let answer = self.request(&Method::GET, &path, None).await?;
             if answer.status.is_success() {
-                return Ok(answer.body);
+                return Ok(answer);
             }
             if answer.status != StatusCode::NOT_FOUND {
                 return Err(self.unexpected(&answer));
@@ -116,7 +122,7 @@ impl Conversation<'_> {
     }
 
     /// Where the system is: as configured, as remembered, or the only member of `Systems`.
-    async fn system_path(&mut self) -> Result<Uri, BmcError> {
+    pub(super) async fn system_path(&mut self) -> Result<Uri, BmcError> {
         if let Some(path) = &self.link.system {
             return Ok(path.clone());
         }

@@ -30,6 +30,7 @@ struct File {
     sessions_full: Vec<Words>,
     after_restart: Option<AfterRestart>,
     sessions: Option<Sessions>,
+    ipmi_boot: Option<IpmiBoot>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +81,16 @@ struct Sessions {
     idle_s: Option<u32>,
     source: Box<str>,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IpmiBoot {
+    uefi_disk: u8,
+    source: Box<str>,
+}
+
+/// A boot device selector has four bits.
+const SELECTOR_MAX: u8 = 15;
 
 /// Words in an error that would also be in errors of other meaning are shorter than this.
 const WORDS_MIN: usize = 6;
@@ -187,6 +198,16 @@ fn read(name: &str, text: &str, base: Option<&Vendor>) -> Result<Vendor, String>
         }
         None => (None, None),
     };
+    let uefi_disk = match &file.ipmi_boot {
+        Some(boot) => {
+            sourced("ipmi_boot", &boot.source)?;
+            if boot.uefi_disk > SELECTOR_MAX {
+                return Err("ipmi_boot: uefi_disk is no selector of four bits".into());
+            }
+            Some(boot.uefi_disk)
+        }
+        None => None,
+    };
     Ok(Vendor {
         name: file.name,
         title: file.title,
@@ -204,6 +225,7 @@ fn read(name: &str, text: &str, base: Option<&Vendor>) -> Result<Vendor, String>
         settle,
         sessions_max,
         sessions_idle: idle_s.map(|seconds| Duration::from_secs(seconds.into())),
+        uefi_disk,
     })
 }
 

@@ -54,6 +54,8 @@ pub struct Vendor {
     pub sessions_max: Option<u16>,
     /// After how long the BMC ends an idle session, where that is known.
     pub sessions_idle: Option<Duration>,
+    /// The maker's own IPMI selector of a disk with UEFI.
+    pub uefi_disk: Option<u8>,
 }
 
 /// How many power actions there are.

@@ -5,6 +5,7 @@ use crate::ipmi_sim::client;
 use baton_bmc::ipmi::IpmiClient;
 use baton_bmc::sim::{Farm, FarmConfig, Fault, Initial, Layout};
 use baton_model::driver::ipmi::{CipherSuite, IpmiProtocol, IpmiTarget, Privilege};
+use baton_model::node::boot::{BootDevice, BootMode, BootOrder, BootState};
 use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
 use baton_model::secret::Secret;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -246,4 +247,51 @@ async fn names_are_resolved_and_old_protocols_declined() {
         matches!(&error, BmcError::Unsupported { reason, .. } if reason.contains("ipmi_protocol_version")),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boot_devices_are_set_and_read_back() {
+    let farm = farm(1).await;
+    let (client, target) = (client(), target_of(&farm, 0, None));
+    let state = client.boot_state(&target, BUDGET).await.unwrap();
+    assert_eq!(state, BootState::default(), "nothing was chosen yet");
+    for device in [
+        BootDevice::Pxe,
+        BootDevice::Disk,
+        BootDevice::Safe,
+        BootDevice::Cdrom,
+        BootDevice::Bios,
+    ] {
+        for (persistent, mode) in [(true, BootMode::Uefi), (false, BootMode::Bios)] {
+            let order = BootOrder {
+                device,
+                persistent,
+                mode,
+            };
+            client
+                .power_action(&target, PowerAction::BootFrom(order), BUDGET)
+                .await
+                .unwrap();
+            let state = client.boot_state(&target, BUDGET).await.unwrap();
+            let told = BootState {
+                device: Some(device),
+                persistent: Some(persistent),
+                mode: Some(mode),
+                secure_boot: None,
+            };
+            assert_eq!(state, told);
+        }
+    }
+    for action in [
+        PowerAction::BootMode(BootMode::Uefi),
+        PowerAction::SecureBoot(true),
+    ] {
+        let error = client
+            .power_action(&target, action, BUDGET)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BmcError::Unsupported { .. }), "{error}");
+    }
+    client.close(BUDGET).await;
+    farm.stop().await;
 }

@@ -4,6 +4,7 @@
 use baton_bmc::ipmi::{IpmiClient, IpmiSettings};
 use baton_model::driver::ipmi::{CipherSuite, IpmiProtocol, IpmiTarget, Privilege};
 use baton_model::env::Entropy;
+use baton_model::node::boot::{BootDevice, BootMode, BootOrder, BootState};
 use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
 use baton_model::secret::Secret;
 use std::fs;
@@ -64,6 +65,8 @@ fn control_script(dir: &Path) -> String {
          case \"$1 $2\" in\n\
          'get power') printf 'power:%s\\n' \"$(cat {dir}/power)\" ;;\n\
          'set power') echo \"$3\" > {dir}/power ;;\n\
+         'get boot') printf 'boot:%s\\n' \"$(cat {dir}/boot)\" ;;\n\
+         'set boot') echo \"$3\" > {dir}/boot ;;\n\
          esac\n"
     )
 }
@@ -78,6 +81,7 @@ impl Sim {
         let at = |name: &str| dir.path().join(name);
         fs::create_dir(at("state")).unwrap();
         fs::write(at("power"), "1\n").unwrap();
+        fs::write(at("boot"), "none\n").unwrap();
         fs::write(at("log"), "").unwrap();
         fs::write(at("control.sh"), control_script(dir.path())).unwrap();
         fs::set_permissions(at("control.sh"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -342,4 +346,30 @@ async fn a_dead_bmc_costs_its_budget() {
     );
     let text = error.to_string();
     assert!(text.contains("power status"), "{text}");
+}
+
+/// `ipmi_sim` hands the device to its machine. It never marks its flags as valid, so reading them back tells nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boot_devices_reach_the_machine() {
+    let sim = Sim::start().await;
+    let (client, target) = (client(), sim.target());
+    for (device, word) in [
+        (BootDevice::Pxe, "pxe"),
+        (BootDevice::Disk, "default"),
+        (BootDevice::Cdrom, "cdrom"),
+        (BootDevice::Bios, "bios"),
+    ] {
+        let order = BootOrder {
+            device,
+            persistent: true,
+            mode: BootMode::Uefi,
+        };
+        let told = client.power_action(&target, PowerAction::BootFrom(order), BUDGET);
+        assert_eq!(told.await, Ok(()), "{device}");
+        let known = fs::read_to_string(sim.dir.path().join("boot")).unwrap();
+        assert_eq!(known.trim(), word);
+        let state = client.boot_state(&target, BUDGET).await;
+        assert_eq!(state, Ok(BootState::default()));
+    }
+    client.close(BUDGET).await;
 }

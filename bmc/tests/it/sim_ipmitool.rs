@@ -110,8 +110,44 @@ async fn it_tells_who_it_is() {
     }
     let said = ipmitool(at, "3", "password", &["mc", "guid"]).await;
     assert!(said.ok, "{said:?}");
-    let said = ipmitool(at, "3", "password", &["chassis", "bootdev", "pxe"]).await;
-    assert!(said.ok, "{said:?}");
+    farm.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boot_devices_that_ipmitool_sets_are_kept_and_shown() {
+    let farm = farm(ADDRESSES).await;
+    let at = farm.machine(0).unwrap().ipmi.unwrap();
+    for (device, options, flags, shown) in [
+        (
+            "pxe",
+            "options=persistent,efiboot",
+            [0xE0, 0x04],
+            "Force PXE",
+        ),
+        (
+            "disk",
+            "options=efiboot",
+            [0xA0, 0x08],
+            "Force Boot from default Hard-Drive",
+        ),
+        (
+            "bios",
+            "options=persistent",
+            [0xC0, 0x18],
+            "Force Boot into BIOS Setup",
+        ),
+    ] {
+        let command = ["chassis", "bootdev", device, options];
+        let said = ipmitool(at, "3", "password", &command).await;
+        assert!(said.ok, "{said:?}");
+        let kept = farm.with(0, |bmc, _| bmc.ipmi().boot_flags()).unwrap();
+        assert_eq!(kept[..2], flags, "{command:?}");
+        let said = ipmitool(at, "17", "password", &["chassis", "bootparam", "get", "5"]).await;
+        assert!(
+            said.out.contains(shown) && said.out.contains("Boot Flag Valid"),
+            "{said:?}"
+        );
+    }
     farm.stop().await;
 }
 

@@ -196,7 +196,13 @@ impl Machine {
         let wanted = match action {
             PowerAction::On => true,
             PowerAction::Off | PowerAction::SoftOff => false,
-            PowerAction::Reset | PowerAction::Cycle | PowerAction::SoftReset | PowerAction::Nmi => {
+            PowerAction::Reset
+            | PowerAction::Cycle
+            | PowerAction::SoftReset
+            | PowerAction::Nmi
+            | PowerAction::BootFrom(_)
+            | PowerAction::BootMode(_)
+            | PowerAction::SecureBoot(_) => {
                 return;
             }
         };

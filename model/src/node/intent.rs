@@ -3,6 +3,7 @@
 //! An intent enters the log before its first effect and leaves it in the same entry that records the result. So
 //! whoever owns the node next can see what was going on, for whom, and since when.
 
+use super::boot::{BootDevice, BootMode};
 use super::power::PowerRequest;
 use super::provision::Verb;
 use crate::command::Session;
@@ -74,6 +75,17 @@ pub enum IntentKind {
     },
     /// A diagnostic interrupt.
     InjectNmi,
+    /// Another boot device.
+    BootDevice {
+        /// The device.
+        device: BootDevice,
+        /// Whether it stays.
+        persistent: bool,
+    },
+    /// Another boot mode.
+    BootMode(BootMode),
+    /// Secure boot on or off.
+    SecureBoot(bool),
 }
 
 impl IntentKind {
@@ -100,6 +112,9 @@ impl IntentKind {
                 }
             },
             Self::InjectNmi => "inject nmi",
+            Self::BootDevice { .. } => "setting boot device",
+            Self::BootMode(_) => "changing node boot mode",
+            Self::SecureBoot(_) => "changing node secure",
         }
     }
 }

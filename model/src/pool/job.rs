@@ -3,6 +3,7 @@
 use super::endpoint::Endpoint;
 use crate::env::Mono;
 use crate::ids::{Epoch, NodeId, Ticket};
+use crate::node::boot::BootState;
 use crate::node::intent::BmcSession;
 use crate::port::bmc::{BmcError, BmcIdentity, ErrorClass, PowerAction, PowerReading};
 use std::fmt;
@@ -47,6 +48,8 @@ pub enum Work {
     Identify,
     /// End a session that a fenced conductor's write may still use. Changes no machine, but needs the lease.
     EndSession,
+    /// Read what the machine boots from.
+    BootQuery,
 }
 
 impl Work {
@@ -55,7 +58,7 @@ impl Work {
     pub const fn is_write(self) -> bool {
         match self {
             Self::PowerCommand(_) => true,
-            Self::PowerQuery | Self::Identify | Self::EndSession => false,
+            Self::PowerQuery | Self::Identify | Self::EndSession | Self::BootQuery => false,
         }
     }
 
@@ -64,7 +67,7 @@ impl Work {
     pub const fn needs_lease(self) -> bool {
         match self {
             Self::PowerCommand(_) | Self::EndSession => true,
-            Self::PowerQuery | Self::Identify => false,
+            Self::PowerQuery | Self::Identify | Self::BootQuery => false,
         }
     }
 }
@@ -76,6 +79,7 @@ impl fmt::Display for Work {
             Self::PowerCommand(action) => action.fmt(f),
             Self::Identify => f.write_str("identify"),
             Self::EndSession => f.write_str("end session"),
+            Self::BootQuery => f.write_str("get boot device"),
         }
     }
 }
@@ -111,6 +115,8 @@ pub enum Answer {
     Ended,
     /// To [`Work::Identify`].
     Identity(Box<BmcIdentity>),
+    /// To [`Work::BootQuery`].
+    Boot(BootState),
 }
 
 /// Why a job brought no answer. The text reaches `last_error`.

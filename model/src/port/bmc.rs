@@ -2,6 +2,7 @@
 
 use super::BoxFuture;
 use crate::driver::BmcTarget;
+use crate::node::boot::{BootMode, BootOrder, BootState};
 use crate::node::intent::BmcSession;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,7 +23,7 @@ pub enum PowerReading {
     Unknown,
 }
 
-/// A single power command on the wire, one BMC call each. Waiting for its effect is the caller's business.
+/// A single command to a machine, one BMC call each. Waiting for its effect is the caller's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PowerAction {
     /// IPMI power up; Redfish `On`.
@@ -39,6 +40,12 @@ pub enum PowerAction {
     SoftReset,
     /// Diagnostic interrupt: IPMI pulse diagnostic; Redfish `Nmi`.
     Nmi,
+    /// Boot from this: IPMI boot flags; Redfish boot override.
+    BootFrom(BootOrder),
+    /// Boot in this mode: Redfish `BootSourceOverrideMode`.
+    BootMode(BootMode),
+    /// Boot signed code only, or any: Redfish `SecureBootEnable`.
+    SecureBoot(bool),
 }
 
 impl PowerAction {
@@ -46,15 +53,20 @@ impl PowerAction {
     #[must_use]
     pub const fn is_repeatable(self) -> bool {
         match self {
-            Self::On | Self::Off | Self::SoftOff => true,
+            Self::On
+            | Self::Off
+            | Self::SoftOff
+            | Self::BootFrom(_)
+            | Self::BootMode(_)
+            | Self::SecureBoot(_) => true,
             Self::Reset | Self::Cycle | Self::SoftReset | Self::Nmi => false,
         }
     }
-}
 
-impl fmt::Display for PowerAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// The words of errors and logs, without what the command carries.
+    #[must_use]
+    pub const fn operation(self) -> &'static str {
+        match self {
             Self::On => "power on",
             Self::Off => "power off",
             Self::SoftOff => "power soft",
@@ -62,7 +74,28 @@ impl fmt::Display for PowerAction {
             Self::Cycle => "power cycle",
             Self::SoftReset => "power soft reset",
             Self::Nmi => "power diag",
-        })
+            Self::BootFrom(_) => "set boot device",
+            Self::BootMode(_) => "set boot mode",
+            Self::SecureBoot(_) => "set secure boot",
+        }
+    }
+}
+
+impl fmt::Display for PowerAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation())?;
+        match self {
+            Self::BootFrom(order) => write!(f, " {}", order.device),
+            Self::BootMode(mode) => write!(f, " {mode}"),
+            Self::SecureBoot(on) => write!(f, " {}", if *on { "on" } else { "off" }),
+            Self::On
+            | Self::Off
+            | Self::SoftOff
+            | Self::Reset
+            | Self::Cycle
+            | Self::SoftReset
+            | Self::Nmi => Ok(()),
+        }
     }
 }
 
@@ -238,6 +271,22 @@ pub trait Bmc: Send + Sync {
         session: &'a BmcSession,
         budget: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>>;
+
+    /// Reads what the machine boots from, and how.
+    fn boot_state<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<BootState, BmcError>> {
+        let _asks_nobody = (target, budget);
+        Box::pin(async {
+            Err(BmcError::Unsupported {
+                bmc: "in simulation".into(),
+                operation: "get boot device",
+                reason: "it has no boot device".into(),
+            })
+        })
+    }
 
     /// Asks who the BMC is (IPMI Get Device ID; Redfish system and manager).
     fn identify<'a>(

@@ -4,6 +4,7 @@
 use super::BoxFuture;
 use crate::ids::{ConductorId, NodeId, RequestId, WallMs};
 use crate::json::Json;
+use crate::node::boot::{BootDevice, BootMode, BootState};
 use crate::node::edit::Refused;
 use crate::node::power::PowerRequest;
 use crate::node::provision::Verb;
@@ -34,6 +35,19 @@ pub enum NodeRequest {
     SyncNow,
     /// What the owner knows beyond the record.
     Inspect,
+    /// `GET …/management/boot_device`; waits for no lock.
+    GetBoot,
+    /// `PUT …/management/boot_device`
+    SetBootDevice {
+        /// The device.
+        device: BootDevice,
+        /// Whether it stays.
+        persistent: bool,
+    },
+    /// `PUT …/states/boot_mode`
+    SetBootMode(BootMode),
+    /// `PUT …/states/secure_boot`
+    SetSecureBoot(bool),
 }
 
 /// On whose behalf a power request came.
@@ -54,6 +68,8 @@ pub enum NodeAnswer {
     Done,
     /// Answer to [`NodeRequest::Inspect`].
     Live(NodeLive),
+    /// Answer to [`NodeRequest::GetBoot`].
+    Boot(BootState),
 }
 
 /// What only the owner knows: the freshness of the record.

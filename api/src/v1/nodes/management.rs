@@ -6,64 +6,71 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::reply::Reply;
 use axum::extract::State;
+use baton_model::node::boot::{self, BootDevice};
 use baton_model::node::record::NodeRecord;
 use baton_model::port::node::{NodeAnswer, NodeRequest};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Devices that a management interface can boot from.
-fn devices(node: &NodeRecord) -> Result<&'static [&'static str], ApiError> {
-    match &*node.interfaces.management {
-        "fake" => Ok(&["pxe"]),
-        "ipmitool" => Ok(&["pxe", "disk", "cdrom", "bios", "safe"]),
-        "redfish" => Ok(&["pxe", "disk", "cdrom", "bios", "uefihttp"]),
-        _ => Err(unsupported(node, "get_boot_device")),
-    }
-}
-
-/// `GET …/boot_device`. Only the fake interface knows without asking the BMC; the others answer "unknown", as Ironic
-/// does when the BMC does not tell.
+/// `GET …/boot_device`: what the BMC says, without waiting for the node's lock. The fake interface always says the same, and
+/// one without a say says nothing.
 pub(crate) async fn boot_device(
     State(app): State<Arc<App>>,
     call: Call,
 ) -> Result<Reply, ApiError> {
     call.query.only(&[])?;
     let node = app.node(&call).await?;
-    devices(&node)?;
-    Ok(Reply::of(&if &*node.interfaces.management == "fake" {
-        json!({"boot_device": "pxe", "persistent": false})
-    } else {
-        json!({"boot_device": null, "persistent": null})
-    }))
+    let (device, persistent) = match &*node.interfaces.management {
+        "fake" => (Some(BootDevice::Pxe), Some(false)),
+        "noop" => (None, None),
+        _ => match app.request(&call, node.id, NodeRequest::GetBoot).await? {
+            NodeAnswer::Boot(state) => (state.device, state.persistent),
+            NodeAnswer::Accepted | NodeAnswer::Done | NodeAnswer::Live(_) => {
+                return Err(unexpected("The owner gave an answer to another question."));
+            }
+        },
+    };
+    Ok(Reply::of(&json!({
+        "boot_device": device.map(BootDevice::as_str),
+        "persistent": persistent,
+    })))
 }
 
 /// `GET …/boot_device/supported`.
 pub(crate) async fn supported(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
     call.query.only(&[])?;
     let node = app.node(&call).await?;
-    Ok(Reply::of(
-        &json!({"supported_boot_devices": devices(&node)?}),
-    ))
+    let devices = boot::devices_of(&node.interfaces.management)
+        .ok_or_else(|| unsupported(&node, "get_supported_boot_devices"))?;
+    let words: Vec<&str> = devices.iter().map(|device| device.as_str()).collect();
+    Ok(Reply::of(&json!({ "supported_boot_devices": words })))
 }
 
-/// `PUT …/boot_device`.
+/// `PUT …/boot_device`: answered once the BMC has taken it.
 pub(crate) async fn set_boot_device(
     State(app): State<Arc<App>>,
     call: Call,
 ) -> Result<Reply, ApiError> {
     let arguments = call.arguments(&["boot_device", "persistent"])?;
-    let device = arguments.text("boot_device")?;
-    arguments.flag("persistent")?;
+    let word = arguments.text("boot_device")?;
+    let persistent = arguments.flag("persistent")?.unwrap_or(false);
     let node = app.node(&call).await?;
-    if !devices(&node)?.contains(&device) {
-        return Err(ApiError::bad(format!(
-            "Invalid boot device {device} specified."
-        )));
+    if &*node.interfaces.management == "noop" {
+        return Ok(Reply::done(None));
     }
+    let device = BootDevice::parse(word)
+        .ok_or_else(|| ApiError::bad(format!("Invalid boot device {word} specified.")))?;
+    boot::check_device(&node, device)?;
     if &*node.interfaces.management == "fake" {
         return Ok(Reply::done(None));
     }
-    Err(unsupported(&node, "set_boot_device"))
+    let work = NodeRequest::SetBootDevice { device, persistent };
+    match app.request(&call, node.id, work).await? {
+        NodeAnswer::Accepted | NodeAnswer::Done => Ok(Reply::done(None)),
+        NodeAnswer::Live(_) | NodeAnswer::Boot(_) => {
+            Err(unexpected("The owner gave an answer to another question."))
+        }
+    }
 }
 
 /// An indicator light.
@@ -180,6 +187,8 @@ pub(crate) async fn inject_nmi(State(app): State<Arc<App>>, call: Call) -> Resul
     }
     match app.request(&call, node.id, NodeRequest::InjectNmi).await? {
         NodeAnswer::Accepted | NodeAnswer::Done => Ok(Reply::done(None)),
-        NodeAnswer::Live(_) => Err(unexpected("The owner gave an answer to another question.")),
+        NodeAnswer::Live(_) | NodeAnswer::Boot(_) => {
+            Err(unexpected("The owner gave an answer to another question."))
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! `GET /v1/nodes/{node}/states`, and the states that this version only reads.
+//! `GET /v1/nodes/{node}/states`, and the states that have no file of their own: RAID, console, boot mode, secure boot.
 
-use crate::app::App;
+use super::states_location;
+use crate::app::{App, unexpected};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::fields::{Look, NodeField};
@@ -8,8 +9,10 @@ use crate::out::Out;
 use crate::reply::Reply;
 use axum::extract::State;
 use baton_model::json::Json;
+use baton_model::node::boot::BootMode;
 use baton_model::node::edit::NodeEdit;
 use baton_model::node::record::NodeRecord;
+use baton_model::port::node::{NodeAnswer, NodeRequest};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -155,13 +158,12 @@ pub(crate) async fn set_boot_mode(
 ) -> Result<Reply, ApiError> {
     let arguments = call.arguments(&["target"])?;
     let target = arguments.text("target")?;
-    if !matches!(target, "bios" | "uefi") {
-        return Err(ApiError::bad(format!(
+    let mode = BootMode::parse(target).ok_or_else(|| {
+        ApiError::bad(format!(
             "Invalid boot mode requested: {target}. Allowed: bios, uefi"
-        )));
-    }
-    let node = app.node(&call).await?;
-    Err(unsupported(&node, "set_boot_mode"))
+        ))
+    })?;
+    start(&app, &call, NodeRequest::SetBootMode(mode)).await
 }
 
 /// `PUT …/states/secure_boot`.
@@ -169,9 +171,22 @@ pub(crate) async fn set_secure_boot(
     State(app): State<Arc<App>>,
     call: Call,
 ) -> Result<Reply, ApiError> {
-    call.arguments(&["target"])?
+    let on = call
+        .arguments(&["target"])?
         .flag("target")?
         .ok_or_else(|| ApiError::bad("Missing mandatory parameter: target"))?;
-    let node = app.node(&call).await?;
-    Err(unsupported(&node, "set_secure_boot"))
+    start(&app, &call, NodeRequest::SetSecureBoot(on)).await
+}
+
+/// Hands work to the owner that goes on after the answer.
+async fn start(app: &App, call: &Call, work: NodeRequest) -> Result<Reply, ApiError> {
+    let node = app.node(call).await?;
+    match app.request(call, node.id, work).await? {
+        NodeAnswer::Accepted | NodeAnswer::Done => {
+            Ok(Reply::accepted(Some(&states_location(call))))
+        }
+        NodeAnswer::Live(_) | NodeAnswer::Boot(_) => {
+            Err(unexpected("The owner gave an answer to another question."))
+        }
+    }
 }

@@ -11,9 +11,11 @@ mod table;
 
 use super::session::{Job, Reply, SessionIds, refusal::Refusal};
 use super::vendor;
+use super::wire::boot::BootOption;
 use super::wire::command::ControlAction;
 use baton_model::driver::ipmi::{IpmiProtocol, IpmiTarget};
 use baton_model::env::Entropy;
+use baton_model::node::boot::{BootDevice, BootMode, BootOrder, BootState};
 use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
 use futures_util::StreamExt;
 use rand::SeedableRng;
@@ -136,7 +138,9 @@ impl IpmiClient {
     ) -> Result<PowerReading, BmcError> {
         match self.call(target, Job::PowerState, budget).await? {
             Reply::Power(reading) => Ok(reading),
-            Reply::Device(_) | Reply::Session(_) | Reply::Done(_) => Ok(PowerReading::Unknown),
+            Reply::Device(_) | Reply::Boot(_) | Reply::Session(_) | Reply::Done(_) => {
+                Ok(PowerReading::Unknown)
+            }
         }
     }
 
@@ -151,6 +155,9 @@ impl IpmiClient {
         action: PowerAction,
         budget: Duration,
     ) -> Result<(), BmcError> {
+        if let PowerAction::BootFrom(order) = action {
+            return self.boot_from(target, order, None, budget).await;
+        }
         let job = Job::Control(chassis_action(target, action)?);
         self.call(target, job, budget).await.map(drop)
     }
@@ -168,8 +175,58 @@ impl IpmiClient {
         session: u32,
         budget: Duration,
     ) -> Result<(), BmcError> {
+        if let PowerAction::BootFrom(order) = action {
+            return self.boot_from(target, order, Some(session), budget).await;
+        }
         let job = Job::ControlIn(chassis_action(target, action)?, session);
         self.call(target, job, budget).await.map(drop)
+    }
+
+    /// Reads what the machine boots from.
+    ///
+    /// # Errors
+    /// See [`BmcError`]; never later than `budget`.
+    pub async fn boot_state(
+        &self,
+        target: &Arc<IpmiTarget>,
+        budget: Duration,
+    ) -> Result<BootState, BmcError> {
+        match self.call(target, Job::GetBoot, budget).await? {
+            Reply::Boot(state) => Ok(state),
+            Reply::Power(_) | Reply::Device(_) | Reply::Session(_) | Reply::Done(_) => {
+                Ok(BootState::default())
+            }
+        }
+    }
+
+    /// Sets the boot flags, and first that they are not forgotten after a minute, which BMCs that forget nothing decline.
+    async fn boot_from(
+        &self,
+        target: &Arc<IpmiTarget>,
+        order: BootOrder,
+        session: Option<u32>,
+        budget: Duration,
+    ) -> Result<(), BmcError> {
+        let began = tokio::time::Instant::now();
+        let rest = || budget.saturating_sub(began.elapsed());
+        let mut uefi_disk = None;
+        if order.mode == BootMode::Uefi
+            && order.device == BootDevice::Disk
+            && let Reply::Device(device) = self.call(target, Job::Identify, rest()).await?
+        {
+            uefi_disk = vendor::uefi_disk(&device);
+        }
+        let flags = BootOption::flags(order, uefi_disk).ok_or_else(|| {
+            let refusal = Refusal::new(target, Job::SetBoot(BootOption::Keep, session));
+            refusal.unsupported(format!("IPMI knows no boot device {}", order.device))
+        })?;
+        let keep = Job::SetBoot(BootOption::Keep, session);
+        match self.call(target, keep, rest()).await {
+            Ok(_) | Err(BmcError::Unsupported { .. } | BmcError::Declined { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let set = Job::SetBoot(flags, session);
+        self.call(target, set, rest()).await.map(drop)
     }
 
     /// Asks who the BMC is.
@@ -183,7 +240,9 @@ impl IpmiClient {
     ) -> Result<BmcIdentity, BmcError> {
         match self.call(target, Job::Identify, budget).await? {
             Reply::Device(device) => Ok(vendor::identity(&device)),
-            Reply::Power(_) | Reply::Session(_) | Reply::Done(_) => Ok(BmcIdentity::default()),
+            Reply::Power(_) | Reply::Boot(_) | Reply::Session(_) | Reply::Done(_) => {
+                Ok(BmcIdentity::default())
+            }
         }
     }
 
@@ -199,7 +258,7 @@ impl IpmiClient {
     ) -> Result<SessionIds, BmcError> {
         match self.call(target, Job::Open, budget).await? {
             Reply::Session(ids) => Ok(ids),
-            Reply::Power(_) | Reply::Device(_) | Reply::Done(_) => {
+            Reply::Power(_) | Reply::Device(_) | Reply::Boot(_) | Reply::Done(_) => {
                 Err(Refusal::new(target, Job::Open).garbled("the session did not open"))
             }
         }
@@ -226,7 +285,7 @@ impl IpmiClient {
     ) -> Result<bool, BmcError> {
         match self.call(target, Job::CloseById(id), budget).await? {
             Reply::Done(known) => Ok(known),
-            Reply::Power(_) | Reply::Device(_) | Reply::Session(_) => Ok(false),
+            Reply::Power(_) | Reply::Device(_) | Reply::Boot(_) | Reply::Session(_) => Ok(false),
         }
     }
 
@@ -346,6 +405,13 @@ fn chassis_action(target: &IpmiTarget, action: PowerAction) -> Result<ControlAct
         PowerAction::Reset => Ok(ControlAction::HardReset),
         PowerAction::Cycle => Ok(ControlAction::PowerCycle),
         PowerAction::Nmi => Ok(ControlAction::PulseDiagnostic),
+        PowerAction::BootFrom(_) | PowerAction::BootMode(_) | PowerAction::SecureBoot(_) => {
+            Err(Refusal {
+                target,
+                operation: action.operation(),
+            }
+            .unsupported("IPMI has no command for it"))
+        }
         PowerAction::SoftReset => Err(Refusal {
             target,
             operation: "power soft reset",

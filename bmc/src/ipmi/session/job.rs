@@ -1,7 +1,9 @@
 //! What a conversation can be asked to do, and what comes of it.
 
+use crate::ipmi::wire::boot::BootOption;
 use crate::ipmi::wire::command::{Command, ControlAction};
 use baton_model::driver::ipmi::Privilege;
+use baton_model::node::boot::BootState;
 use baton_model::port::bmc::PowerReading;
 
 /// One question or order for a BMC.
@@ -16,6 +18,10 @@ pub enum Job {
     ControlIn(ControlAction, u32),
     /// Ask who the BMC is.
     Identify,
+    /// Read the boot flags.
+    GetBoot,
+    /// Set a boot option, in the open session with this BMC-side id if one is named.
+    SetBoot(BootOption, Option<u32>),
     /// Make sure that a session is open.
     Open,
     /// End another session of this BMC by its BMC-side id.
@@ -40,6 +46,8 @@ pub enum Reply {
     Power(PowerReading),
     /// Of [`Job::Identify`].
     Device(crate::ipmi::wire::command::DeviceId),
+    /// Of [`Job::GetBoot`].
+    Boot(BootState),
     /// Of [`Job::Open`].
     Session(SessionIds),
     /// Of everything else. For [`Job::CloseById`], `false` says that the BMC knew no such session.
@@ -61,6 +69,8 @@ impl Job {
                 ControlAction::PulseDiagnostic => "power diag",
             },
             Self::Identify => "mc info",
+            Self::GetBoot => "get boot device",
+            Self::SetBoot(..) => "set boot device",
             Self::Open => "open session",
             Self::CloseById(_) | Self::Close => "close session",
         }
@@ -77,9 +87,13 @@ impl Job {
                     | ControlAction::PowerCycle
                     | ControlAction::PulseDiagnostic
             ),
-            Self::PowerState | Self::Identify | Self::Open | Self::CloseById(_) | Self::Close => {
-                false
-            }
+            Self::PowerState
+            | Self::Identify
+            | Self::GetBoot
+            | Self::SetBoot(..)
+            | Self::Open
+            | Self::CloseById(_)
+            | Self::Close => false,
         }
     }
 
@@ -87,9 +101,11 @@ impl Job {
     pub(super) const fn bound_to(self) -> Option<u32> {
         match self {
             Self::ControlIn(_, id) => Some(id),
+            Self::SetBoot(_, session) => session,
             Self::PowerState
             | Self::Control(_)
             | Self::Identify
+            | Self::GetBoot
             | Self::Open
             | Self::CloseById(_)
             | Self::Close => None,
@@ -100,7 +116,9 @@ impl Job {
     pub(super) const fn privilege(self) -> Privilege {
         match self {
             Self::PowerState | Self::Identify => Privilege::User,
-            Self::Control(_) | Self::ControlIn(..) => Privilege::Operator,
+            Self::Control(_) | Self::ControlIn(..) | Self::GetBoot | Self::SetBoot(..) => {
+                Privilege::Operator
+            }
             Self::CloseById(_) => Privilege::Administrator,
             Self::Open | Self::Close => Privilege::Callback,
         }
@@ -114,6 +132,8 @@ impl Job {
                 Some(Command::ChassisControl(action))
             }
             Self::Identify => Some(Command::GetDeviceId),
+            Self::GetBoot => Some(Command::GetBootFlags),
+            Self::SetBoot(option, _) => Some(Command::SetBootOption(option)),
             Self::Open => None,
             Self::CloseById(id) => Some(Command::CloseSession(id)),
             Self::Close => Some(Command::CloseSession(own)),

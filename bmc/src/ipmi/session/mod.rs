@@ -16,6 +16,7 @@ mod timing;
 pub use job::{Job, Reply, SessionIds};
 
 use super::wire::WireError;
+use super::wire::boot::decode_flags;
 use super::wire::code::CompletionCode;
 use super::wire::command::{ChassisStatus, Command, DeviceId, decode_privilege};
 use super::wire::crypto::CipherSuite;
@@ -537,13 +538,22 @@ fn conclude(
         (Job::Identify, CompletionCode::OK) => DeviceId::decode(data)
             .map(Reply::Device)
             .map_err(|error| refusal.garbled(error)),
+        (Job::GetBoot, CompletionCode::OK) => decode_flags(data)
+            .map(Reply::Boot)
+            .map_err(|error| refusal.garbled(error)),
+        // §28.12, §28.13: 80h, parameter not supported.
+        (Job::GetBoot | Job::SetBoot(..), CompletionCode(0x80)) => {
+            Err(refusal.unsupported("it has no such boot option"))
+        }
         (
-            Job::Control(_) | Job::ControlIn(..) | Job::CloseById(_) | Job::Open,
+            Job::Control(_) | Job::ControlIn(..) | Job::SetBoot(..) | Job::CloseById(_) | Job::Open,
             CompletionCode::OK,
         ) => Ok(Reply::Done(true)),
         (
             Job::PowerState
             | Job::Identify
+            | Job::GetBoot
+            | Job::SetBoot(..)
             | Job::Control(_)
             | Job::ControlIn(..)
             | Job::CloseById(_)

@@ -267,7 +267,9 @@ impl FakeBmc {
             | Command::GetSessionChallenge { .. }
             | Command::ActivateSession { .. }
             | Command::GetPrivilege
-            | Command::GetSystemGuid => panic!("unexpected {command:?}"),
+            | Command::GetSystemGuid
+            | Command::SetBootOption(_)
+            | Command::GetBootFlags => panic!("unexpected {command:?}"),
         }
         let held = &mut self.sessions[at].1;
         held.sent += 1;

@@ -4,6 +4,7 @@
 //! specification asks for (vendors append) and refuse shorter ones.
 
 use super::WireError;
+use super::boot::{BOOT_FLAGS, BootOption};
 use super::code::CompletionCode;
 use super::message::NetFn;
 use super::packet::AuthType;
@@ -136,6 +137,10 @@ pub enum Command {
     GetChassisStatus,
     /// Chassis Control (§28.3).
     ChassisControl(ControlAction),
+    /// Set System Boot Options (§28.12).
+    SetBootOption(BootOption),
+    /// Get System Boot Options (§28.13) for the boot flags.
+    GetBootFlags,
 }
 
 const GET_DEVICE_ID: u8 = 0x01;
@@ -148,6 +153,8 @@ const CLOSE_SESSION: u8 = 0x3C;
 const GET_CIPHER_SUITES: u8 = 0x54;
 const GET_CHASSIS_STATUS: u8 = 0x01;
 const CHASSIS_CONTROL: u8 = 0x02;
+const SET_BOOT_OPTIONS: u8 = 0x08;
+const GET_BOOT_OPTIONS: u8 = 0x09;
 
 /// The data of the longest request here, Activate Session: 22 bytes.
 pub const REQUEST_DATA_MAX: usize = 22;
@@ -188,7 +195,10 @@ impl Command {
     #[must_use]
     pub const fn netfn(&self) -> NetFn {
         match self {
-            Self::GetChassisStatus | Self::ChassisControl(_) => NetFn::CHASSIS,
+            Self::GetChassisStatus
+            | Self::ChassisControl(_)
+            | Self::SetBootOption(_)
+            | Self::GetBootFlags => NetFn::CHASSIS,
             Self::GetAuthCapabilities { .. }
             | Self::GetCipherSuites { .. }
             | Self::GetSessionChallenge { .. }
@@ -215,6 +225,8 @@ impl Command {
             Self::GetSystemGuid => GET_SYSTEM_GUID,
             Self::GetChassisStatus => GET_CHASSIS_STATUS,
             Self::ChassisControl(_) => CHASSIS_CONTROL,
+            Self::SetBootOption(_) => SET_BOOT_OPTIONS,
+            Self::GetBootFlags => GET_BOOT_OPTIONS,
         }
     }
 
@@ -252,6 +264,12 @@ impl Command {
             Self::CloseSession(id) => data.put(&id.to_le_bytes()),
             Self::GetDeviceId | Self::GetSystemGuid | Self::GetChassisStatus => data,
             Self::ChassisControl(action) => data.put(&[action.number()]),
+            Self::SetBootOption(option) => {
+                let (bytes, length) = option.data();
+                data.put(bytes.get(..length).unwrap_or_default())
+            }
+            // No set or block selector for this parameter.
+            Self::GetBootFlags => data.put(&[BOOT_FLAGS, 0, 0]),
         }
     }
 
@@ -273,6 +291,13 @@ impl Command {
                     .map(Self::ChassisControl)
                     .ok_or(CompletionCode::INVALID_FIELD)
             }
+            (NetFn::CHASSIS, SET_BOOT_OPTIONS) => BootOption::decode(data)
+                .map(Self::SetBootOption)
+                .ok_or(CompletionCode::INVALID_FIELD),
+            (NetFn::CHASSIS, GET_BOOT_OPTIONS) => match reader.u8().map_err(short)? & 0x7F {
+                BOOT_FLAGS => Ok(Self::GetBootFlags),
+                _ => Err(CompletionCode::INVALID_FIELD),
+            },
             (NetFn::APP, GET_DEVICE_ID) => Ok(Self::GetDeviceId),
             (NetFn::APP, GET_SYSTEM_GUID) => Ok(Self::GetSystemGuid),
             (NetFn::APP, GET_AUTH_CAPABILITIES) => {

@@ -9,6 +9,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod boot;
 pub mod code;
 pub mod command;
 pub mod crypto;

@@ -246,6 +246,9 @@ fn commands_survive_the_wire() {
         Command::GetSystemGuid,
         Command::GetChassisStatus,
         Command::ChassisControl(ControlAction::HardReset),
+        Command::SetBootOption(super::boot::BootOption::Keep),
+        Command::SetBootOption(super::boot::BootOption::Flags([0xE0, 0x04])),
+        Command::GetBootFlags,
     ];
     for command in commands {
         let data = command.data();

@@ -54,7 +54,10 @@ pub(super) fn details(farm: &Shared, machine: u32) -> Option<Value> {
     view["locked_until_ms"] = json!(bmc.core.guard.locked_until(now).map(|until| until.0));
     view["counters"] = json!(bmc.core.counters);
     let boot = bmc.redfish().boot;
-    view["boot"] = json!({"target": boot.target, "enabled": boot.enabled, "mode": boot.mode});
+    view["boot"] = json!({
+        "target": boot.target, "enabled": boot.enabled, "mode": boot.mode, "secure": bmc.redfish().secure_boot,
+    });
+    view["ipmi_boot_flags"] = json!(bmc.ipmi().boot_flags());
     let journal = bmc.core.machine.journal(now);
     view["commands"] = journal.commands().into();
     let mut recent: Vec<_> = journal.kept_edges().map(|(one, _)| entry(one)).collect();

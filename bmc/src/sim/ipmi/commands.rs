@@ -190,9 +190,11 @@ pub(super) fn inside(
         Command::GetAuthCapabilities { .. }
         | Command::GetCipherSuites { .. }
         | Command::GetSystemGuid => outside(core, request),
-        Command::GetSessionChallenge { .. } | Command::ActivateSession { .. } => {
-            Answer::code(CompletionCode::INVALID_COMMAND)
-        }
+        // Answered above, with parameters that baton itself never uses.
+        Command::SetBootOption(_)
+        | Command::GetBootFlags
+        | Command::GetSessionChallenge { .. }
+        | Command::ActivateSession { .. } => Answer::code(CompletionCode::INVALID_COMMAND),
     }
 }
 

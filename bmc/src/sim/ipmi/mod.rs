@@ -69,6 +69,12 @@ impl IpmiFace {
         }
     }
 
+    /// The boot flags, as the data of boot option parameter 5 (table 28-14).
+    #[must_use]
+    pub const fn boot_flags(&self) -> [u8; 5] {
+        self.boot_flags
+    }
+
     /// How many sessions are open, half-open ones included.
     #[must_use]
     pub const fn sessions(&self) -> usize {

@@ -41,6 +41,8 @@ pub struct RedfishFace {
     pub sessions: Sessions,
     /// Boot override.
     pub boot: Boot,
+    /// Whether only signed code boots.
+    pub secure_boot: bool,
     boot_version: u32,
 }
 
@@ -110,6 +112,9 @@ impl RedfishFace {
         match (place, action) {
             (("Systems", Some(id), None), (None, None)) if id == person.system => {
                 self.system(core, now, request)
+            }
+            (("Systems", Some(id), Some("SecureBoot")), (None, None)) if id == person.system => {
+                self.secure_boot(core, request)
             }
             (("Systems", Some(id), Some("Actions")), (Some("ComputerSystem.Reset"), None))
                 if id == person.system =>

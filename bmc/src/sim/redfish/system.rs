@@ -8,7 +8,7 @@ use crate::sim::journal::Outcome;
 use baton_model::env::Mono;
 use baton_model::port::bmc::{PowerAction, PowerReading};
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use uuid::Uuid;
 
@@ -39,6 +39,54 @@ impl RedfishFace {
                         }
                     }
                     Err(answer) => *answer,
+                }
+            }
+            _ => Answer::method_not_allowed("GET, HEAD, PATCH"),
+        }
+    }
+
+    /// The SecureBoot resource (DSP2046): shown, and switched by `PATCH`.
+    pub(super) fn secure_boot(&mut self, core: &Core, request: &Request<'_>) -> Answer {
+        let etag = format!("\"{}\"", u8::from(self.secure_boot));
+        match *request.method {
+            Method::GET | Method::HEAD => {
+                let p = core.personality;
+                let body = json!({
+                    "@odata.type": "#SecureBoot.v1_1_0.SecureBoot",
+                    "@odata.id": format!("{}{ROOT}/Systems/{}/SecureBoot", request.prefix, p.system),
+                    "Id": "SecureBoot", "Name": "UEFI Secure Boot",
+                    "SecureBootEnable": self.secure_boot,
+                    "SecureBootCurrentBoot": if self.secure_boot { "Enabled" } else { "Disabled" },
+                    "SecureBootMode": "UserMode",
+                });
+                Answer {
+                    etag: Some(etag),
+                    ..Answer::ok(body.to_string().into_bytes())
+                }
+            }
+            Method::PATCH
+                if request
+                    .if_match
+                    .is_some_and(|wanted| wanted != "*" && wanted != etag) =>
+            {
+                Answer::complain(
+                    412,
+                    "Base.1.8.PreconditionFailed",
+                    "The ETag supplied did not match the ETag required to change this resource.",
+                )
+            }
+            Method::PATCH => {
+                let body: Value = serde_json::from_slice(request.body).unwrap_or(Value::Null);
+                match body.get("SecureBootEnable").and_then(Value::as_bool) {
+                    Some(on) => {
+                        self.secure_boot = on;
+                        Answer::empty(204)
+                    }
+                    None => Answer::complain(
+                        400,
+                        "Base.1.8.PropertyMissing",
+                        "The property SecureBootEnable is a required property.",
+                    ),
                 }
             }
             _ => Answer::method_not_allowed("GET, HEAD, PATCH"),
@@ -82,7 +130,7 @@ impl RedfishFace {
 }
 
 /// A little more than the longest system body, so that it is written without growing.
-const SYSTEM_BYTES: usize = 1536;
+const SYSTEM_BYTES: usize = 1664;
 
 /// Writes the system by hand: it is the one body that is asked for thousands of times a second. Every value written
 /// is ours and needs no JSON escape.
@@ -132,8 +180,13 @@ fn write_system(
         boot.target, boot.enabled, boot.mode
     )?;
     write_list(out, boot::TARGETS);
+    write!(
+        out,
+        r#"]}},"SecureBoot":{{"@odata.id":"{prefix}{ROOT}/Systems/{}/SecureBoot"}}"#,
+        p.system
+    )?;
     out.push_str(
-        r##"]},"ProcessorSummary":{"Count":2},"MemorySummary":{"TotalSystemMemoryGiB":64},"Actions":{"#ComputerSystem.Reset":{"##,
+        r##","ProcessorSummary":{"Count":2},"MemorySummary":{"TotalSystemMemoryGiB":64},"Actions":{"#ComputerSystem.Reset":{"##,
     );
     write!(
         out,

@@ -1,6 +1,7 @@
 //! The Redfish client against servers that behave, misbehave, and are real.
 
 mod actions;
+mod boot;
 mod broken;
 mod fake;
 mod login;

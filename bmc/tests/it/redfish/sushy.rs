@@ -7,6 +7,7 @@ use super::tls::Authority;
 use super::{BUDGET, PASSWORD, client, target, until};
 use baton_bmc::redfish::RedfishClient;
 use baton_model::driver::redfish::RedfishTarget;
+use baton_model::node::boot::{BootDevice, BootMode, BootOrder};
 use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -133,6 +134,36 @@ async fn drives_the_emulator_through_every_power_action() {
             "{action}"
         );
         becomes(&client, &target, wanted).await;
+    }
+}
+
+#[tokio::test]
+async fn tells_the_emulator_what_to_boot_from_and_how() {
+    let emulator = Emulator::start(Options::default()).await;
+    let (client, target) = (client(), emulator.target(json!({})));
+    for device in [BootDevice::Cdrom, BootDevice::Disk, BootDevice::Pxe] {
+        let order = BootOrder {
+            device,
+            persistent: true,
+            mode: BootMode::Uefi,
+        };
+        let told = client.power_action(&target, PowerAction::BootFrom(order), BUDGET);
+        assert_eq!(told.await, Ok(()), "{device}");
+        let state = client.boot_state(&target, BUDGET).await.expect("it tells");
+        assert_eq!(state.device, Some(device));
+        assert_eq!(state.persistent, Some(true));
+    }
+    for mode in [BootMode::Bios, BootMode::Uefi] {
+        let told = client.power_action(&target, PowerAction::BootMode(mode), BUDGET);
+        assert_eq!(told.await, Ok(()), "{mode}");
+        let state = client.boot_state(&target, BUDGET).await.expect("it tells");
+        assert_eq!(state.mode, Some(mode));
+    }
+    for on in [true, false] {
+        let told = client.power_action(&target, PowerAction::SecureBoot(on), BUDGET);
+        assert_eq!(told.await, Ok(()), "secure boot {on}");
+        let state = client.boot_state(&target, BUDGET).await.expect("it tells");
+        assert_eq!(state.secure_boot, Some(on));
     }
 }
 

@@ -3,8 +3,16 @@
 use super::goal::Goal;
 use super::{Context, Effect, NodeCore, Note, Phase, Then};
 use crate::command::NodeChange;
+use crate::node::boot;
 use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
+use crate::port::bmc::PowerAction;
+
+/// How work ended, for whoever waits for it.
+pub(super) enum Outcome<'a> {
+    Done,
+    Failed(&'a str),
+}
 
 impl NodeCore {
     pub(super) fn close(&mut self, mut changes: Vec<NodeChange>, out: &mut Vec<Effect>) {
@@ -24,7 +32,7 @@ impl NodeCore {
         let Phase::Working(work) = &self.phase else {
             return;
         };
-        let (goal, cause) = (work.goal, work.cause);
+        let (goal, cause, by_us) = (work.goal, work.cause, work.by_us);
         let done = NodeChange::Provision {
             verb: Verb::Done,
             target: None,
@@ -37,18 +45,29 @@ impl NodeCore {
                         purpose: "power",
                     }));
                 }
-                vec![
+                let mut changes = vec![
                     self.power(context, state, cause),
                     NodeChange::TargetPower(None),
                     NodeChange::LastError(None),
-                ]
+                ];
+                if state == Some(PowerState::On) {
+                    changes.extend(boot::after_boot(&self.record).map(NodeChange::InternalInfo));
+                }
+                changes
+            }
+            Goal::Boot(action) => {
+                self.tell_end(Outcome::Done);
+                self.boot_changes(action, by_us)
             }
             Goal::Nmi | Goal::TakeOver => Vec::new(),
-            Goal::Verify => vec![
-                self.power(context, state, PowerCause::Verify),
-                NodeChange::SyncFailures(0),
-                done,
-            ],
+            Goal::Verify => {
+                self.learn_boots(out);
+                vec![
+                    self.power(context, state, PowerCause::Verify),
+                    NodeChange::SyncFailures(0),
+                    done,
+                ]
+            }
             Goal::Adopt => {
                 let known = self.record.power_state;
                 vec![self.power(context, known, PowerCause::Adoption), done]
@@ -86,6 +105,7 @@ impl NodeCore {
             }
             Goal::InterruptedReboot { .. }
             | Goal::Nmi
+            | Goal::Boot(_)
             | Goal::Verify
             | Goal::Adopt
             | Goal::Inspect
@@ -112,6 +132,13 @@ impl NodeCore {
                 format!("Failed to change power state to 'power on' by 'rebooting': {error}")
             }
             Goal::Nmi => format!("Failed to inject NMI: {error}"),
+            Goal::Boot(PowerAction::BootMode(mode)) => {
+                format!("Failed to change boot mode to '{mode}': {error}")
+            }
+            Goal::Boot(PowerAction::SecureBoot(on)) => {
+                format!("Failed to change secure boot state to '{on}': {error}")
+            }
+            Goal::Boot(_) => error.to_owned(),
             Goal::Verify => format!("Failed to get power state for node {node}. Error: {error}"),
             Goal::Adopt => format!("Error while attempting to adopt node {node}: {error}."),
             Goal::Inspect => format!("Failed to inspect node {node}: {error}"),
@@ -131,7 +158,12 @@ impl NodeCore {
         out.push(Effect::Note(Note::PowerFailed {
             error: text.clone(),
         }));
-        let mut changes = vec![NodeChange::LastError(Some(text))];
+        // Whoever waits for the outcome needs no note of it.
+        let mut changes = if self.tell_end(Outcome::Failed(&text)) {
+            Vec::new()
+        } else {
+            vec![NodeChange::LastError(Some(text))]
+        };
         if self.record.target_power_state.is_some() {
             changes.push(NodeChange::TargetPower(None));
         }

@@ -7,6 +7,7 @@ use crate::node::power::PowerRequest;
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
 use crate::node::steps::{Flow, Progress};
+use crate::port::bmc::PowerAction;
 use std::time::Duration;
 
 /// What the work is to achieve.
@@ -22,6 +23,8 @@ pub(super) enum Goal {
     InterruptedReboot { certain: bool },
     /// A diagnostic interrupt.
     Nmi,
+    /// Another boot device, boot mode or secure boot setting.
+    Boot(PowerAction),
     /// `enroll` to `manageable`: the BMC answers.
     Verify,
     /// `adopting` to `active`.
@@ -78,6 +81,7 @@ impl Goal {
             | Self::Clean
             | Self::InterruptedReboot { .. }
             | Self::Nmi
+            | Self::Boot(_)
             | Self::TakeOver => return None,
         };
         fake::failure(node, interface, what)

@@ -3,6 +3,7 @@
 use crate::command::{NodeChange, Reply};
 use crate::env::Mono;
 use crate::ids::{Epoch, RequestId, Revision, Ticket, WallMs};
+use crate::node::boot::BootState;
 use crate::node::intent::BmcSession;
 use crate::node::power::PowerState;
 use crate::node::provision::ProvisionState;
@@ -196,6 +197,13 @@ pub enum Input {
         /// `Ok` once the BMC knows no such session (any more).
         result: Result<(), ReadError>,
     },
+    /// The answer to [`Effect::ReadBoot`].
+    BootRead {
+        /// The question's ticket.
+        ticket: Ticket,
+        /// What the BMC said, or why it said nothing.
+        result: Result<BootState, ReadError>,
+    },
     /// The answer to [`Effect::Propose`]. The actor hands in the record as applied first.
     Proposed {
         /// The proposal's ticket.
@@ -259,7 +267,12 @@ pub enum Effect {
         /// Comes back with the answer.
         ticket: Ticket,
     },
-    /// Send one power command.
+    /// Read what the machine boots from.
+    ReadBoot {
+        /// Comes back with the answer.
+        ticket: Ticket,
+    },
+    /// Send one command.
     Act {
         /// Comes back with the answer.
         ticket: Ticket,
@@ -347,6 +360,9 @@ pub enum Note {
         purpose: &'static str,
     },
     PowerFailed {
+        error: Box<str>,
+    },
+    NotRestored {
         error: Box<str>,
     },
     Moved {

@@ -5,6 +5,7 @@
 //! Every question it asks carries a ticket, and an answer with another ticket is late and is dropped. Whatever must
 //! survive is proposed and used only after it was applied, so a core can be rebuilt from its record at any instant.
 
+mod boot;
 mod end;
 mod fence;
 mod goal;
@@ -25,17 +26,19 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use super::boot::BootState;
 use super::intent::BmcSession;
 use super::power::{PowerCause, PowerState};
 use super::record::NodeRecord;
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::{Revision, Ticket, WallMs};
-use crate::port::node::NodeLive;
+use crate::port::node::{NodeAnswer, NodeError, NodeLive};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use boot::BootRead;
 pub use fence::COMMAND_LIMIT;
 pub use interface::{
     Asker, Context, Effect, Input, Knobs, Limits, Note, RandomDelay, ReadError, Urgency, WaitLimits,
@@ -106,6 +109,8 @@ enum Then {
     Start {
         asker: Option<Asker>,
         cause: PowerCause,
+        /// Tell at its end.
+        at_end: bool,
     },
     /// Answer who asked; a pure move was made.
     Answer { asker: Asker },
@@ -143,6 +148,13 @@ pub struct NodeCore {
     login: Login,
     /// Whether and when the BMC's maker is asked for.
     maker: Maker,
+    /// Reads of the boot device that are under way, and who wants to know.
+    boot_reads: Vec<BootRead>,
+    /// Who hears of the end of the work that is about to begin, and what is said once that end is in the log.
+    at_end: Option<Asker>,
+    told: Option<(Asker, Result<NodeAnswer, NodeError>)>,
+    /// How the machine boots, as it was read and is not recorded yet.
+    boots: Option<BootState>,
 }
 
 /// When the first scheduled read of a new core is due.
@@ -187,6 +199,10 @@ impl NodeCore {
             fenced: None,
             login: Login::default(),
             maker,
+            boot_reads: Vec::new(),
+            at_end: None,
+            told: None,
+            boots: None,
         }
     }
 
@@ -220,6 +236,9 @@ impl NodeCore {
             Input::Acted { ticket, result } => self.on_acted(context, ticket, result, &mut out),
             Input::SessionEnded { ticket, result } => {
                 self.on_session_ended(context, ticket, result, &mut out);
+            }
+            Input::BootRead { ticket, result } => {
+                self.on_boot_read(context, ticket, result, &mut out)
             }
             Input::Proposed { ticket, result } => {
                 self.on_proposed(context, ticket, result, &mut out)
@@ -364,11 +383,22 @@ impl NodeCore {
                 self.due.min(soonest)
             };
         }
-        if let Phase::Working(work) = &self.phase
+        if let Phase::Working(work) = &mut self.phase
             && (self.record.intent.as_ref().map(|intent| intent.id) != Some(work.intent)
                 || self.record.epoch != old.epoch)
         {
             // The lock was broken or taken: whatever this work still waits for is late. Nothing has to settle first.
+            if let Some(asker) = work.asker.take() {
+                let reason = "the lock was taken away before the work had ended".into();
+                let error = NodeError::Unavailable {
+                    reason,
+                    retry_after_s: 1,
+                };
+                out.push(Effect::Answer {
+                    asker,
+                    answer: Err(error),
+                });
+            }
             self.phase = Phase::Idle;
         }
     }
@@ -423,6 +453,7 @@ impl NodeCore {
         if self.left_over(context, out)
             || self.end_of_patience(context, out)
             || self.serve_waiting(context, out)
+            || self.record_boots(out)
         {
             return;
         }

@@ -2,6 +2,7 @@
 //! `fake.py` (power-interfaces.md §3.5, §4.5, §5).
 
 use super::Knobs;
+use crate::node::boot::{self, BootOrder};
 use crate::node::edit::Refused;
 use crate::node::power::{PowerRequest, PowerState};
 use crate::node::record::NodeRecord;
@@ -116,7 +117,34 @@ pub(super) fn plan(
             ]
         }
     };
-    Ok(steps.into())
+    Ok(restoring_boot_device(node, steps))
+}
+
+/// A machine whose BMC forgets its boot device after one boot is told it again before each.
+fn restoring_boot_device(node: &NodeRecord, steps: Vec<Step>) -> VecDeque<Step> {
+    let Some(device) = boot::remembered(node) else {
+        return steps.into();
+    };
+    let order = BootOrder {
+        device,
+        // IPMI keeps what it is told; it is repeated in case something else changed it.
+        persistent: PowerDriver::of(node) == PowerDriver::Ipmi,
+        mode: boot::wanted_mode(node),
+    };
+    let starts = |step: &Step| {
+        matches!(
+            step,
+            Step::Act(PowerAction::On | PowerAction::Reset | PowerAction::SoftReset)
+        )
+    };
+    let mut all = VecDeque::with_capacity(steps.len() + 1);
+    for step in steps {
+        if starts(&step) {
+            all.push_back(Step::Act(PowerAction::BootFrom(order)));
+        }
+        all.push_back(step);
+    }
+    all
 }
 
 /// One call of an interface without a machine. Each change of the record draws anew, and every replica draws the same.

@@ -37,7 +37,15 @@ impl NodeCore {
     fn on_applied(&mut self, context: Context<'_>, then: Then, out: &mut Vec<Effect>) {
         match then {
             Then::Rest => self.due = self.next_due(context),
-            Then::Start { asker, cause } => {
+            Then::Start {
+                asker,
+                cause,
+                at_end: true,
+            } => {
+                self.at_end = asker;
+                self.start_work(context, cause, out);
+            }
+            Then::Start { asker, cause, .. } => {
                 if let Some(asker) = asker {
                     out.push(Effect::Answer {
                         asker,
@@ -52,7 +60,10 @@ impl NodeCore {
                     answer: Ok(NodeAnswer::Accepted),
                 });
             }
-            Then::Close { .. } => self.due = self.next_due(context),
+            Then::Close { .. } => {
+                self.pass_on_end(out);
+                self.due = self.next_due(context);
+            }
             Then::Resume => self.on_claimed(context, out),
             Then::Work(work) => {
                 self.phase = Phase::Working(work);
@@ -95,6 +106,7 @@ impl NodeCore {
             };
             out.push(answer(asker, error));
         }
+        self.pass_on_end(out);
         // The record that caused the refusal arrives (or has arrived) by itself; look again soon.
         self.hold(context);
     }

@@ -158,6 +158,7 @@ impl NodeCore {
             Goal::TearDown
             | Goal::Verify
             | Goal::Nmi
+            | Goal::Boot(_)
             | Goal::Adopt
             | Goal::Inspect
             | Goal::Clean

@@ -7,6 +7,7 @@ use crate::apply::illegal;
 use crate::command::{LimitedWork, NodeChange};
 use crate::env::Mono;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId};
+use crate::node::boot;
 use crate::node::edit::Refused;
 use crate::node::intent::{BmcWrite, Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest, PowerState};
@@ -65,7 +66,13 @@ impl NodeCore {
                     answer: Ok(NodeAnswer::Accepted),
                 });
             }
-            NodeRequest::Power { .. } | NodeRequest::Provision { .. } | NodeRequest::InjectNmi => {
+            NodeRequest::GetBoot => self.get_boot(context, asker, out),
+            NodeRequest::Power { .. }
+            | NodeRequest::Provision { .. }
+            | NodeRequest::InjectNmi
+            | NodeRequest::SetBootDevice { .. }
+            | NodeRequest::SetBootMode(_)
+            | NodeRequest::SetSecureBoot(_) => {
                 if self.record.requests.contains(&id) {
                     // Its answer was lost on the way; the work was, or is, under way.
                     let answer = Ok(NodeAnswer::Accepted);
@@ -189,7 +196,11 @@ impl NodeCore {
     fn looks_first(&self, context: Context<'_>, waiting: &Waiting) -> bool {
         let needs_session = matches!(
             waiting.request,
-            NodeRequest::Power { .. } | NodeRequest::InjectNmi
+            NodeRequest::Power { .. }
+                | NodeRequest::InjectNmi
+                | NodeRequest::SetBootDevice { .. }
+                | NodeRequest::SetBootMode(_)
+                | NodeRequest::SetSecureBoot(_)
         );
         needs_session && self.has_bmc() && self.fresh_reading(context.now).is_none()
     }
@@ -252,6 +263,7 @@ impl NodeCore {
                         Caller::Operator => PowerCause::User,
                         Caller::Compute => PowerCause::Compute,
                     },
+                    at_end: false,
                 };
                 self.propose(None, changes, then, out);
             }
@@ -265,8 +277,19 @@ impl NodeCore {
                 let then = Then::Start {
                     asker: Some(asker),
                     cause: PowerCause::User,
+                    at_end: false,
                 };
                 self.propose(None, changes, then, out);
+            }
+            NodeRequest::SetBootDevice { device, persistent } => {
+                let kind = IntentKind::BootDevice { device, persistent };
+                self.open_boot(context, (asker, id), kind, true, out);
+            }
+            NodeRequest::SetBootMode(mode) => {
+                self.open_boot(context, (asker, id), IntentKind::BootMode(mode), false, out);
+            }
+            NodeRequest::SetSecureBoot(on) => {
+                self.open_boot(context, (asker, id), IntentKind::SecureBoot(on), false, out);
             }
             NodeRequest::Provision {
                 verb: Verb::Abort, ..
@@ -291,6 +314,7 @@ impl NodeCore {
                     Then::Start {
                         asker: Some(asker),
                         cause: PowerCause::Step,
+                        at_end: false,
                     }
                 } else {
                     Then::Answer { asker }
@@ -308,13 +332,38 @@ impl NodeCore {
                 }
                 self.propose(Some(self.record.revision), changes, then, out);
             }
-            NodeRequest::Inspect | NodeRequest::SyncNow => {
+            NodeRequest::Inspect | NodeRequest::SyncNow | NodeRequest::GetBoot => {
                 out.push(Effect::Answer {
                     asker,
                     answer: Ok(NodeAnswer::Accepted),
                 });
             }
         }
+    }
+
+    /// Opens the intent of a change of how the machine boots.
+    fn open_boot(
+        &mut self,
+        context: Context<'_>,
+        (asker, id): (Asker, RequestId),
+        kind: IntentKind,
+        at_end: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let limit = context.knobs.change_timeout;
+        let mut changes = vec![
+            NodeChange::Asked(id.clone()),
+            self.intent(context, kind, limit, Some(id), None),
+        ];
+        if !at_end {
+            changes.push(NodeChange::LastError(None));
+        }
+        let then = Then::Start {
+            asker: Some(asker),
+            cause: PowerCause::User,
+            at_end,
+        };
+        self.propose(None, changes, then, out);
     }
 
     /// The limit that a verb is under. It is checked where it holds: in the entry that starts the work.
@@ -385,8 +434,31 @@ fn check(node: &NodeRecord, request: &NodeRequest, knobs: &Knobs) -> Result<(), 
                 ),
             )),
         },
-        NodeRequest::Inspect | NodeRequest::SyncNow => Ok(()),
+        NodeRequest::SetBootDevice { device, .. } => {
+            boot::check_device(node, *device)?;
+            boot::manager(node, "set_boot_device").map(drop)
+        }
+        NodeRequest::SetBootMode(_) => check_boots(node, "set_boot_mode"),
+        NodeRequest::SetSecureBoot(_) => check_boots(node, "set_secure_boot"),
+        NodeRequest::Inspect | NodeRequest::SyncNow | NodeRequest::GetBoot => Ok(()),
     }
+}
+
+/// Only Redfish can change how a machine boots, and not while something else is being done to it.
+fn check_boots(node: &NodeRecord, what: &str) -> Result<(), Refused> {
+    if boot::manager(node, what)? != PowerDriver::Redfish {
+        return Err(boot::unsupported(node, what));
+    }
+    let state = node.provision_state;
+    if state.is_working() || state.is_waiting() {
+        let text = format!(
+            "Node {} is in state \"{state}\" and on its way to another; changing how it boots might interfere. Try again \
+             later.",
+            node.id
+        );
+        return Err(Refused::new(409, text));
+    }
+    Ok(())
 }
 
 fn check_power(node: &NodeRecord, request: PowerRequest) -> Result<(), Refused> {

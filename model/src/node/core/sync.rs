@@ -291,6 +291,7 @@ impl NodeCore {
             let then = Then::Start {
                 asker: None,
                 cause: PowerCause::Sync,
+                at_end: false,
             };
             self.propose(revision, changes, then, out);
         } else {

@@ -27,6 +27,7 @@ pub fn can_be_handed_over(record: &NodeRecord) -> bool {
     match intent.kind {
         IntentKind::Power { .. } => is_certain,
         IntentKind::InjectNmi => write.is_none(),
+        IntentKind::BootDevice { .. } | IntentKind::BootMode(_) | IntentKind::SecureBoot(_) => true,
         IntentKind::Provision { .. } => {
             is_certain && record.provision_state.at_takeover() != Takeover::Fail
         }
@@ -78,7 +79,10 @@ impl NodeCore {
                     None => self.start_work(context, PowerCause::User, out),
                 }
             }
-            IntentKind::Power { .. } => self.start_work(context, PowerCause::User, out),
+            IntentKind::Power { .. }
+            | IntentKind::BootDevice { .. }
+            | IntentKind::BootMode(_)
+            | IntentKind::SecureBoot(_) => self.start_work(context, PowerCause::User, out),
             IntentKind::InjectNmi => match write {
                 None => self.start_work(context, PowerCause::User, out),
                 Some(write) => {
@@ -119,7 +123,11 @@ fn resume_reboot(write: Option<&BmcWrite>) -> Option<Goal> {
     let write = write?;
     match write.action {
         // The machine was not yet told to come back, so the restart is not over: off again, then on.
-        PowerAction::Off | PowerAction::SoftOff => None,
+        PowerAction::Off
+        | PowerAction::SoftOff
+        | PowerAction::BootFrom(_)
+        | PowerAction::BootMode(_)
+        | PowerAction::SecureBoot(_) => None,
         // The last half: the machine was off before.
         PowerAction::On => Some(Goal::InterruptedReboot { certain: true }),
         PowerAction::Reset | PowerAction::Cycle | PowerAction::SoftReset | PowerAction::Nmi => {

@@ -1,5 +1,6 @@
 //! The core against the real `apply` and a scripted BMC, on a clock that the test moves.
 
+mod boot;
 mod credentials;
 mod fencing;
 mod handover;
@@ -65,6 +66,8 @@ struct World {
     ends: Result<(), ReadError>,
     /// What becomes of the next command.
     takes: VecDeque<Result<(), ReadError>>,
+    /// What the BMC says about booting.
+    boots: Result<BootState, ReadError>,
     notes: Vec<Note>,
     is_owner: bool,
     other_holds: bool,
@@ -143,6 +146,7 @@ impl World {
             ended: Vec::new(),
             ends: Ok(()),
             takes: VecDeque::new(),
+            boots: Ok(BootState::default()),
             notes: Vec::new(),
             is_owner: true,
             other_holds: false,
@@ -279,6 +283,10 @@ impl World {
                         let vendor = self.vendor.clone();
                         inputs.push_back(Input::Identified { ticket, vendor });
                     }
+                    Effect::ReadBoot { ticket } => {
+                        let result = self.boots.clone();
+                        inputs.push_back(Input::BootRead { ticket, result });
+                    }
                     Effect::Act {
                         ticket,
                         action,
@@ -305,6 +313,12 @@ impl World {
                             let to = match action {
                                 PowerAction::On => PowerReading::On,
                                 PowerAction::Off | PowerAction::SoftOff => PowerReading::Off,
+                                PowerAction::BootFrom(_)
+                                | PowerAction::BootMode(_)
+                                | PowerAction::SecureBoot(_) => {
+                                    inputs.push_back(Input::Acted { ticket, result });
+                                    continue;
+                                }
                                 _ => PowerReading::On,
                             };
                             self.pending = Some((self.now + Duration::from_millis(300), to));

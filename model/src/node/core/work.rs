@@ -3,10 +3,11 @@
 use super::fence::Fencing;
 use super::goal::{Goal, goal_in};
 use super::plan::{self, PowerDriver, Step};
-use super::{Context, Effect, NodeCore, Phase, Then, Urgency};
+use super::{Asker, Context, Effect, NodeCore, Phase, Then, Urgency};
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::{IntentId, Ticket};
+use crate::node::boot::{self, BootOrder};
 use crate::node::intent::IntentKind;
 use crate::node::power::{PowerCause, PowerRequest, PowerState};
 use crate::port::bmc::PowerAction;
@@ -71,6 +72,12 @@ pub(super) struct Work {
     pub(super) sessions: u8,
     /// A command that the BMC did not answer has been repeated.
     pub(super) repeated: bool,
+    /// Who waits for the end of it.
+    pub(super) asker: Option<Asker>,
+    /// The status of the answer if it fails.
+    pub(super) status: u16,
+    /// The BMC keeps the boot device for one boot only, so it is repeated before each.
+    pub(super) by_us: bool,
 }
 
 impl Work {
@@ -89,6 +96,9 @@ impl Work {
             doing: Doing::ReadAt(Mono(0)),
             sessions: 0,
             repeated: false,
+            asker: None,
+            status: 500,
+            by_us: false,
         }
     }
 
@@ -215,6 +225,15 @@ impl NodeCore {
                 timeout: timeout_s.map(|s| Duration::from_secs(u64::from(s))),
             },
             IntentKind::InjectNmi => Goal::Nmi,
+            IntentKind::BootDevice { device, persistent } => {
+                Goal::Boot(PowerAction::BootFrom(BootOrder {
+                    device: *device,
+                    persistent: *persistent,
+                    mode: boot::wanted_mode(&self.record),
+                }))
+            }
+            IntentKind::BootMode(mode) => Goal::Boot(PowerAction::BootMode(*mode)),
+            IntentKind::SecureBoot(on) => Goal::Boot(PowerAction::SecureBoot(*on)),
             IntentKind::Provision { verb } => match goal_in(&self.record, *verb) {
                 Some(goal) => goal,
                 None => {
@@ -237,7 +256,11 @@ impl NodeCore {
             return;
         };
         let deadline = context.now + Duration::from_secs(u64::from(intent.limit_s));
-        self.phase = Phase::Working(Box::new(Work::new(intent.id, goal, cause, deadline)));
+        let asker = self.at_end.take();
+        self.phase = Phase::Working(Box::new(Work {
+            asker,
+            ..Work::new(intent.id, goal, cause, deadline)
+        }));
         if self.must_fence() {
             self.begin_to_fence(context, out);
             return;
@@ -269,6 +292,10 @@ impl NodeCore {
             }
             Goal::Nmi => {
                 self.push_steps([Step::Act(PowerAction::Nmi)]);
+                self.advance(context, out);
+            }
+            Goal::Boot(action) => {
+                self.push_steps([Step::Act(action)]);
                 self.advance(context, out);
             }
             Goal::Steps(flow) => self.run_steps(context, flow, out),
@@ -351,6 +378,7 @@ impl NodeCore {
                     Goal::InterruptedReboot { .. } => Some(PowerState::On),
                     Goal::TearDown => Some(PowerState::Off),
                     Goal::Nmi
+                    | Goal::Boot(_)
                     | Goal::Verify
                     | Goal::Adopt
                     | Goal::Inspect

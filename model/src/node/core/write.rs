@@ -173,7 +173,11 @@ impl NodeCore {
                     action,
                 };
             }
-            Err(error) => self.fail(&error.to_string(), out),
+            Err(error) => {
+                if !self.goes_on_without(context, action, &error, out) {
+                    self.fail(&error.to_string(), out);
+                }
+            }
         }
     }
 
