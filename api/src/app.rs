@@ -13,6 +13,7 @@ use crate::v1::routes::Table;
 use axum::http::StatusCode;
 use baton_model::command::{Command, EditNode, Refusal, Reply};
 use baton_model::env::Env;
+use baton_model::hardware::check_enabled;
 use baton_model::ids::NodeId;
 use baton_model::node::edit::{NodeEdit, Refused};
 use baton_model::node::record::NodeRecord;
@@ -165,13 +166,17 @@ impl App {
 
     // --- Work -------------------------------------------------------------------------------------
 
-    /// Hands work to the owner of a node.
+    /// Hands work to the owner of a node, if driver and interfaces of the node are still enabled.
     pub(crate) async fn request(
         &self,
         call: &Call,
         node: NodeId,
         request: NodeRequest,
     ) -> Result<NodeAnswer, ApiError> {
+        let record = self.deps.state.read().node(node).cloned();
+        if let Some(record) = record {
+            check_enabled(&record, &self.options.enabled)?;
+        }
         Ok(self
             .deps
             .nodes

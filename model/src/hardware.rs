@@ -333,6 +333,30 @@ fn check(kind: &HardwareType, slot: Slot, name: &str, enabled: &Enabled) -> Resu
     Ok(())
 }
 
+/// Whether the driver and every interface of a node are enabled, so that work may be begun for it. A node for which they
+/// are not is shown, listed, edited and deleted all the same, and read like every other.
+///
+/// # Errors
+/// 400 with Ironic's text, for the first that is not.
+pub fn check_enabled(node: &NodeRecord, enabled: &Enabled) -> Result<(), Refused> {
+    let Some(kind) = enabled.hardware_type(&node.driver) else {
+        return Err(Refused::new(
+            400,
+            format!(
+                "Could not find the following driver(s) or hardware type(s): {}.",
+                node.driver
+            ),
+        ));
+    };
+    for slot in Slot::ALL {
+        let name = slot.of(&node.interfaces);
+        if !name.is_empty() {
+            check(kind, slot, name, enabled)?;
+        }
+    }
+    Ok(())
+}
+
 /// The default interface of a slot (`conductor.md` §14, "Default calculation").
 ///
 /// # Errors

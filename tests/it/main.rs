@@ -2,6 +2,7 @@
 
 mod compute;
 mod dev;
+mod disabled;
 mod faults;
 mod fencing;
 mod operators;

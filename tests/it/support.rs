@@ -26,6 +26,11 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(nodes: u32, data: &Path) -> Self {
+        Self::start_with(nodes, data, &[])
+    }
+
+    /// With further arguments.
+    pub(crate) fn start_with(nodes: u32, data: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(BATON)
             .args([
                 "dev",
@@ -36,6 +41,7 @@ impl Dev {
                 "--data-dir",
             ])
             .arg(data)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("baton starts");
