@@ -8,7 +8,7 @@ use baton_model::driver::BmcTarget;
 use baton_model::node::boot::BootState;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, Findings, PowerAction, PowerReading};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -101,6 +101,14 @@ impl Bmc for HeldWrites {
         budget: Duration,
     ) -> BoxFuture<'a, Result<BootState, BmcError>> {
         self.inner.boot_state(target, budget)
+    }
+
+    fn findings<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<Findings, BmcError>> {
+        self.inner.findings(target, budget)
     }
 
     fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {

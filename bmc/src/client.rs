@@ -7,7 +7,7 @@ use baton_model::driver::BmcTarget;
 use baton_model::node::boot::BootState;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, Findings, PowerAction, PowerReading};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +108,19 @@ impl Bmc for BmcClient {
         match target {
             BmcTarget::Redfish(target) => Box::pin(self.redfish.boot_state(target, budget)),
             BmcTarget::Ipmi(target) => Box::pin(self.ipmi.boot_state(target, budget)),
+            BmcTarget::Fake => Box::pin(async { no_bmc() }),
+        }
+    }
+
+    fn findings<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<Findings, BmcError>> {
+        match target {
+            BmcTarget::Redfish(target) => Box::pin(self.redfish.findings(target, budget)),
+            // IPMI knows of neither.
+            BmcTarget::Ipmi(_) => Box::pin(async { Ok(Findings::default()) }),
             BmcTarget::Fake => Box::pin(async { no_bmc() }),
         }
     }

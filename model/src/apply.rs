@@ -252,6 +252,10 @@ impl Entry<'_> {
         }
         let mut events = Vec::new();
         for change in act.changes {
+            if let NodeChange::Findings { kind, body } = change {
+                self.put_findings(record.id, kind, &body);
+                continue;
+            }
             self.change(&mut record, act.fence.session, change, &mut events)?;
         }
         record.updated_at = Some(self.at);
@@ -394,6 +398,8 @@ impl Entry<'_> {
                     return Err(Refusal::Rule(Refused::new(503, text)));
                 }
             }
+            // Kept beside the record; see `act`.
+            NodeChange::Findings { .. } => {}
             NodeChange::Boots { mode, secure } => {
                 record.boot_mode = mode.map(|mode| mode.as_str().into());
                 record.secure_boot = secure;

@@ -14,7 +14,7 @@ use crate::node::power::{PowerCause, PowerState};
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::{Fault, NodeRecord, RefusedLogin};
 use crate::node::steps::Flow;
-use crate::object::ObjectCommand;
+use crate::object::{Kind, ObjectCommand};
 use crate::outbox::Told;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -276,6 +276,13 @@ pub enum NodeChange {
         mode: Option<BootMode>,
         /// `secure_boot`
         secure: Option<bool>,
+    },
+    /// Keep what the BMC told of the machine's firmware.
+    Findings {
+        /// [`Kind::Bios`] or [`Kind::Firmware`].
+        kind: Kind,
+        /// Everything, by name.
+        body: Json,
     },
 }
 

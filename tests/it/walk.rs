@@ -4,8 +4,8 @@
 //! and management interface beside fake ones, as Ironic allows. Under its own driver it goes as far as its interfaces do,
 //! and hears why not further.
 
-use crate::support::{Client, Dev, eventually, exchange};
-use serde_json::Value;
+use crate::support::{Client, Dev, eventually, exchange, get};
+use serde_json::{Value, json};
 
 /// One node on its way.
 struct Walk<'a> {
@@ -77,6 +77,20 @@ impl Walk<'_> {
         assert_eq!(node["maintenance"], true);
         self.client
             .run(&["node", "maintenance", "unset", self.node]);
+    }
+
+    /// Sets a boot device at the BMC and reads it back from there.
+    fn boots_from(&mut self, device: &str, keeps: bool) {
+        let mut arguments = vec!["node", "boot", "device", "set", self.node, device];
+        if keeps {
+            arguments.push("--persistent");
+        }
+        self.client.run(&arguments);
+        let shown = self
+            .client
+            .table(&["node", "boot", "device", "show", self.node]);
+        assert_eq!(shown["boot_device"], device);
+        assert_eq!(shown["persistent"], keeps);
     }
 
     /// From `manageable` through everything that the fake interfaces do, back to `available`.
@@ -163,7 +177,7 @@ impl Walk<'_> {
 #[test]
 fn a_fake_machine_goes_through_every_state_and_fails_every_transition_once() {
     let data = tempfile::tempdir().expect("a directory");
-    let dev = Dev::start(0, data.path());
+    let dev = Dev::start_with(0, data.path(), &["--conductors", "1"]);
     let mut walk = Walk {
         client: Client::start(&dev, 1),
         dev: &dev,
@@ -250,6 +264,7 @@ fn a_simulated_redfish_machine_goes_through_every_state_and_one_of_its_own_drive
         "--driver",
         "fake-hardware",
     ];
+    create.extend(["--bios-interface", "redfish"]);
     create.extend([
         "--power-interface",
         "redfish",
@@ -283,10 +298,37 @@ fn a_simulated_redfish_machine_goes_through_every_state_and_one_of_its_own_drive
         "redfish_password=password",
     ]);
     walk.does(&["manage"], "manageable");
+
+    // What it boots from and how, at the BMC.
+    walk.boots_from("cdrom", true);
+    walk.boots_from("pxe", false);
+    walk.client
+        .run(&["node", "boot", "mode", "set", "walker", "bios"]);
+    walk.client.run(&["node", "secure", "boot", "on", "walker"]);
+    eventually("both to be recorded", || {
+        let node = dev.nodes(1).remove("walker")?;
+        (node["boot_mode"] == "bios" && node["secure_boot"] == true).then_some(())
+    });
+    let told = exchange(control, "GET", &format!("/v1/machines/{number}"), "");
+    let boot = told.expect("the simulator answers")["boot"].clone();
+    let wanted = json!({"target": "Pxe", "enabled": "Once", "mode": "Legacy", "secure": true});
+    assert_eq!(boot, wanted);
+    eventually("its BIOS settings", || {
+        let list = get(dev.api(1), "/v1/nodes/walker/bios")?;
+        list.to_string()
+            .contains("ProcVirtualization")
+            .then_some(())
+    });
+
     walk.all_states();
 
     // And IPMI under its own driver, as far as it goes.
     walk.node = &ipmi;
+    walk.boots_from("cdrom", true);
+    let unsupported = walk
+        .client
+        .refused(&["node", "boot", "mode", "set", &ipmi, "uefi"]);
+    assert!(unsupported.contains("set_boot_mode"), "{unsupported}");
     walk.is_refused(&["deploy"], "does not support deploy");
     walk.does(&["manage"], "manageable");
     walk.does(&["adopt"], "active");

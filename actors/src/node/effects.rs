@@ -56,6 +56,16 @@ impl NodeActor {
                 };
                 self.submit(question, ticket, epoch, ctx);
             }
+            Effect::ReadFindings { ticket } => {
+                let epoch = self.core.record().epoch;
+                let question = Question {
+                    work: Work::FindingsQuery,
+                    session: None,
+                    priority: Priority::Recovery,
+                    patience: READ_PATIENCE,
+                };
+                self.submit(question, ticket, epoch, ctx);
+            }
             Effect::ReadBoot { ticket } => {
                 let epoch = self.core.record().epoch;
                 let question = Question {
@@ -371,6 +381,8 @@ pub(super) fn unanswered(work: Work, ticket: Ticket, error: ReadError, rtt: Dura
             ticket,
             result: Err(error),
         },
+        // Nobody waits for it; the next time that the node is managed it is read again.
+        Work::FindingsQuery => Input::Wake,
         Work::PowerQuery => Input::Read {
             ticket,
             result: Err(error),

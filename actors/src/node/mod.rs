@@ -217,6 +217,7 @@ impl Handler<BmcReport> for NodeActor {
                 ticket,
                 vendor: identity.vendor,
             },
+            (Work::FindingsQuery, Ok(Answer::Findings(found))) => Input::Found(found),
             (Work::BootQuery, Ok(Answer::Boot(state))) => Input::BootRead {
                 ticket,
                 result: Ok(state),

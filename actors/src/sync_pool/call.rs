@@ -112,7 +112,9 @@ impl Call {
     /// Whether the lease lets it leave: the last look before the call.
     fn may_leave(&self) -> bool {
         let leaving = match (self.job.work, &self.session) {
-            (Work::PowerQuery | Work::Identify | Work::BootQuery, _) => return true,
+            (Work::PowerQuery | Work::Identify | Work::BootQuery | Work::FindingsQuery, _) => {
+                return true;
+            }
             (Work::EndSession, Some(_)) => Leaving::EndSession,
             (Work::PowerCommand(action), Some(session)) => Leaving::Command { action, session },
             (Work::PowerCommand(_) | Work::EndSession, None) => return false,
@@ -136,6 +138,11 @@ impl Call {
             Work::EndSession => {
                 let ended = bmc.end_session(target, session, budget).await;
                 (ended.map(|()| Answer::Ended), None)
+            }
+            Work::FindingsQuery => {
+                let findings = bmc.findings(target, budget).await;
+                let answer = findings.map(|findings| Answer::Findings(Box::new(findings)));
+                (answer, None)
             }
             Work::BootQuery => {
                 let state = bmc.boot_state(target, budget).await;

@@ -165,10 +165,7 @@ async fn of_node(app: &App, call: &Call) -> Result<Arc<Object>, ApiError> {
     node.allocation_uuid
         .and_then(|id| state.objects().get(Kind::Allocation, id).cloned())
         .ok_or_else(|| {
-            ApiError::not_found(format!(
-                "Allocation for node {} could not be found.",
-                node.id
-            ))
+            ApiError::not_found(format!("Allocation for node {} was not found", node.id))
         })
 }
 

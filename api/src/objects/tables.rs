@@ -348,7 +348,7 @@ pub(crate) static RUNBOOKS: Resource = Resource {
         body("description", 112, Form::Text(255)),
         body("traits", 112, Form::Traits).default("[]").unsortable(),
     ],
-    summary: &["uuid", "name", "owner", "public"],
+    summary: &["uuid", "name"],
     ident: Ident::Name(1),
     detail: Detail::Always,
     filters: &[filter("project", 1, Test::Project)],

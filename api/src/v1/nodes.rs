@@ -3,6 +3,7 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod extras;
+pub(crate) mod firmware;
 pub(crate) mod list;
 pub(crate) mod maintenance;
 pub(crate) mod management;

@@ -325,9 +325,12 @@ pub(crate) fn routes() -> Routes {
             Partly("noop network: accepted, nothing is stored"), nodes::vifs::attach)
         .add(DELETE, "/nodes/{node}/vifs/{vif}", "baremetal:node:vif:detach", hidden(28),
             Partly("noop network: accepted, nothing is stored"), nodes::vifs::detach)
-        .add(GET, "/nodes/{node}/bios", "baremetal:node:bios:get", hidden(40), Empty, nodes::extras::bios)
-        .add(GET, "/nodes/{node}/bios/{setting}", "baremetal:node:bios:get", hidden(40), Empty, nodes::extras::bios_setting)
-        .add(GET, "/nodes/{node}/firmware", "baremetal:node:firmware:get", hidden(86), Empty, nodes::extras::firmware)
+        .add(GET, "/nodes/{node}/bios", "baremetal:node:bios:get", hidden(40), 
+            Partly("Redfish: names and values, read when the node becomes manageable; the attribute registry is not read"), nodes::firmware::bios)
+        .add(GET, "/nodes/{node}/bios/{setting}", "baremetal:node:bios:get", hidden(40), 
+            Partly("Redfish: names and values, read when the node becomes manageable; the attribute registry is not read"), nodes::firmware::bios_setting)
+        .add(GET, "/nodes/{node}/firmware", "baremetal:node:firmware:get", hidden(86), 
+            Partly("Redfish: BIOS and BMC, read when the node becomes manageable; nothing is flashed"), nodes::firmware::components)
         .add(GET, "/nodes/{node}/children", "baremetal:node:get", hidden(83), Full, nodes::extras::children)
         .add(GET, "/nodes/{node}/vmedia", "baremetal:node:vmedia:get", hidden(93), Refused, nodes::extras::vmedia)
         .add(POST, "/nodes/{node}/vmedia", "baremetal:node:vmedia:attach", hidden(89),

@@ -2,7 +2,10 @@
 
 use crate::world::World;
 use axum::http::Method;
-use serde_json::json;
+use baton_model::command::NodeChange;
+use baton_model::json::Json;
+use baton_model::object::Kind;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn drivers_are_what_live_conductors_serve() {
@@ -219,6 +222,62 @@ async fn boot_device_boot_mode_and_secure_boot_reach_the_owner() {
         .put(&format!("{states}/secure_boot"), json!({"target": null}))
         .await
         .expect(400);
+}
+
+#[tokio::test]
+async fn bios_settings_and_firmware_are_shown_as_the_bmc_told_them() {
+    let world = World::new();
+    let node = world.enroll("one").await;
+    let empty = world.get("/v1/nodes/one/bios").await.expect(200).json();
+    assert_eq!(empty, json!({"bios": []}));
+    let told = |kind, body: Value| {
+        let body = Json::from_map(body.as_object().expect("an object"));
+        let change = NodeChange::Findings { kind, body };
+        world.cluster.act(node, vec![change]);
+    };
+    told(
+        Kind::Bios,
+        json!({"BootMode": {"value": "Uefi"}, "Cores": {"value": "8"}}),
+    );
+    let version =
+        |number: &str| json!({"bmc": {"initial_version": number, "current_version": number}});
+    told(Kind::Firmware, version("1.0"));
+    told(Kind::Firmware, version("2.0"));
+
+    let list = world.get("/v1/nodes/one/bios").await.expect(200).json();
+    assert_eq!(list["bios"][0]["name"], "BootMode");
+    assert_eq!(list["bios"][0]["value"], "Uefi");
+    assert!(list["bios"][0].get("read_only").is_none(), "{list}");
+    let detail = world.get("/v1/nodes/one/bios?detail=true").await.json();
+    assert_eq!(detail["bios"][1]["read_only"], Value::Null);
+    let fields = world
+        .get("/v1/nodes/one/bios?fields=name,value")
+        .await
+        .json();
+    assert!(fields["bios"][0].get("created_at").is_none(), "{fields}");
+    world
+        .get("/v1/nodes/one/bios?fields=colour")
+        .await
+        .expect(400);
+    let one = world
+        .get("/v1/nodes/one/bios/Cores")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(one["Cores"]["value"], "8");
+    world.get("/v1/nodes/one/bios/Colour").await.expect(404);
+
+    let firmware = world.get("/v1/nodes/one/firmware").await.expect(200).json();
+    let bmc = &firmware["firmware"][0];
+    assert_eq!(
+        (&bmc["component"], &bmc["current_version"]),
+        (&json!("bmc"), &json!("2.0"))
+    );
+    assert_eq!(
+        bmc["initial_version"], "1.0",
+        "what it was first seen with stays"
+    );
+    world.delete("/v1/nodes/one").await.expect(204);
 }
 
 #[tokio::test]

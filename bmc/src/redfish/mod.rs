@@ -16,6 +16,7 @@ mod config;
 mod conversation;
 mod exchange;
 mod failure;
+mod findings;
 mod pool;
 mod reset;
 mod reset_type;
@@ -36,7 +37,7 @@ use self::stream::Endpoint;
 use self::tls::TlsConfigs;
 use baton_model::driver::redfish::RedfishTarget;
 use baton_model::node::boot::BootState;
-use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{BmcError, BmcIdentity, Findings, PowerAction, PowerReading};
 use futures_util::StreamExt as _;
 use std::fmt;
 use std::future::Future;
@@ -249,6 +250,25 @@ impl RedfishClient {
         turn.within(async {
             let mut held = self.hold(target).await;
             let result = turn.talk(&self.shared, &mut held).read_boot().await;
+            self.release(held);
+            result
+        })
+        .await
+    }
+
+    /// Reads BIOS settings and firmware versions.
+    ///
+    /// # Errors
+    /// See [`BmcError`].
+    pub async fn findings(
+        &self,
+        target: &Arc<RedfishTarget>,
+        budget: Duration,
+    ) -> Result<Findings, BmcError> {
+        let turn = Turn::new(target, "get firmware", budget);
+        turn.within(async {
+            let mut held = self.hold(target).await;
+            let result = turn.talk(&self.shared, &mut held).read_findings().await;
             self.release(held);
             result
         })

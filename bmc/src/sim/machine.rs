@@ -123,6 +123,10 @@ impl Machine {
                 SoftOff::Refused => Outcome::Refused,
             },
             PowerAction::Nmi => self.disturb(now, Edge::Nmi, Duration::ZERO, &origin),
+            // The BMC keeps these; the machine hears of them when it boots.
+            PowerAction::BootFrom(_) | PowerAction::BootMode(_) | PowerAction::SecureBoot(_) => {
+                Outcome::Ignored
+            }
             PowerAction::Cycle => {
                 let outcome = self.disturb(now, Edge::Off, timing.off, &origin);
                 if outcome == Outcome::Started {

@@ -74,7 +74,7 @@ fn unfounded_intents(
             (None, IntentKind::Power { request, .. }) => before
                 .and_then(|before| before.record.as_ref()?.power_state)
                 .is_some_and(|recorded| recorded == request.target()),
-            (None, IntentKind::Provision { .. } | IntentKind::InjectNmi) => false,
+            (None, _) => false,
         };
         if !founded {
             wrong.push(format!(

@@ -117,6 +117,8 @@ const fn kind_byte(kind: Kind) -> u8 {
         Kind::InspectionRule => 9,
         Kind::History => 10,
         Kind::Inventory => 11,
+        Kind::Bios => 12,
+        Kind::Firmware => 13,
     }
 }
 

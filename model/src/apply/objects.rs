@@ -2,7 +2,8 @@
 
 use super::Entry;
 use crate::command::{Refusal, Reply};
-use crate::ids::{Epoch, Revision};
+use crate::ids::{Epoch, NodeId, Revision};
+use crate::json::Json;
 use crate::node::edit::Refused;
 use crate::node::record::NodeRecord;
 use crate::object::allocation::{self, Allocate};
@@ -14,6 +15,20 @@ use uuid::Uuid;
 
 /// Bits of a serial that tell the objects of one proposal apart: at most two rows of history and an allocation.
 const SERIAL_BITS: u32 = 2;
+
+/// The components with the `initial_version` that is known of them already.
+fn with_first_versions(new: &Json, old: &Json) -> Json {
+    const FIRST: &str = "initial_version";
+    let known = old.to_map();
+    let mut all = new.to_map();
+    for (name, component) in &mut all {
+        let first = known.get(name).and_then(|component| component.get(FIRST));
+        if let (Some(first), Some(component)) = (first, component.as_object_mut()) {
+            component.insert(FIRST.to_owned(), first.clone());
+        }
+    }
+    Json::from_map(&all)
+}
 
 impl Entry<'_> {
     pub(super) fn object(&mut self, command: ObjectCommand) -> Result<Reply, Refusal> {
@@ -99,6 +114,32 @@ impl Entry<'_> {
         let oldest: Vec<Uuid> = mine().take(spare).map(|row| row.id).collect();
         for id in oldest {
             self.remove_object(Kind::History, id);
+        }
+    }
+
+    /// Keeps what the BMC told of a machine's firmware. A component keeps the version that it was first seen with.
+    pub(super) fn put_findings(&mut self, node: NodeId, kind: Kind, body: &Json) {
+        let old = self.state.objects().get(kind, node.0).map(Arc::clone);
+        let body = match &old {
+            Some(old) if kind == Kind::Firmware => with_first_versions(body, &old.body),
+            Some(_) | None => body.clone(),
+        };
+        match old {
+            Some(old) if old.body == body => {}
+            Some(old) => {
+                self.put_object(Object {
+                    body,
+                    revision: old.revision.next(),
+                    updated_at: Some(self.at),
+                    ..Object::clone(&old)
+                });
+            }
+            None => {
+                let mut object = Object::new(kind, node.0, self.at);
+                object.node = Some(node);
+                object.body = body;
+                self.put_new(object);
+            }
         }
     }
 

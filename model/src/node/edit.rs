@@ -188,8 +188,8 @@ impl NodeEdit {
                 Err(Refused::new(
                     409,
                     format!(
-                        "Node {} can not have protected set to True unless it is in one of allowed (active, rescue) \
-                         states; it is in \"{}\".",
+                        "Node {} can only be made protected in provision states 'active' or 'rescue', the current state \
+                         is '{}'",
                         node.id, node.provision_state
                     ),
                 ))

@@ -52,11 +52,15 @@ pub enum Kind {
     History,
     /// What an inspection found on a node; its id is the node's.
     Inventory,
+    /// The BIOS settings of a node by their names, as its BMC told them; its id is the node's.
+    Bios,
+    /// The firmware components of a node by their names; its id is the node's.
+    Firmware,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Port,
         Self::Portgroup,
         Self::Chassis,
@@ -68,6 +72,8 @@ impl Kind {
         Self::InspectionRule,
         Self::History,
         Self::Inventory,
+        Self::Bios,
+        Self::Firmware,
     ];
 
     /// The noun of messages, as in `Port X could not be found.`
@@ -85,6 +91,8 @@ impl Kind {
             Self::InspectionRule => "Inspection rule",
             Self::History => "Node history record",
             Self::Inventory => "Node inventory record",
+            Self::Bios => "BIOS settings",
+            Self::Firmware => "Firmware components",
         }
     }
 }
@@ -168,7 +176,9 @@ impl Object {
             | Kind::Runbook
             | Kind::InspectionRule
             | Kind::History
-            | Kind::Inventory => None,
+            | Kind::Inventory
+            | Kind::Bios
+            | Kind::Firmware => None,
         }
     }
 }

@@ -74,7 +74,9 @@ pub(crate) fn check_replace(
             | Kind::Runbook
             | Kind::InspectionRule
             | Kind::History
-            | Kind::Inventory => {}
+            | Kind::Inventory
+            | Kind::Bios
+            | Kind::Firmware => {}
         }
     }
     Ok(())
@@ -116,7 +118,9 @@ pub(crate) fn check_delete(state: &ClusterState, object: &Object) -> Result<(), 
         | Kind::Runbook
         | Kind::InspectionRule
         | Kind::History
-        | Kind::Inventory => {}
+        | Kind::Inventory
+        | Kind::Bios
+        | Kind::Firmware => {}
     }
     check_lock(state, node)
 }

@@ -5,7 +5,7 @@ use crate::env::Mono;
 use crate::ids::{Epoch, NodeId, Ticket};
 use crate::node::boot::BootState;
 use crate::node::intent::BmcSession;
-use crate::port::bmc::{BmcError, BmcIdentity, ErrorClass, PowerAction, PowerReading};
+use crate::port::bmc::{BmcError, BmcIdentity, ErrorClass, Findings, PowerAction, PowerReading};
 use std::fmt;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub enum Work {
     EndSession,
     /// Read what the machine boots from.
     BootQuery,
+    /// Read BIOS settings and firmware versions.
+    FindingsQuery,
 }
 
 impl Work {
@@ -58,7 +60,11 @@ impl Work {
     pub const fn is_write(self) -> bool {
         match self {
             Self::PowerCommand(_) => true,
-            Self::PowerQuery | Self::Identify | Self::EndSession | Self::BootQuery => false,
+            Self::PowerQuery
+            | Self::Identify
+            | Self::EndSession
+            | Self::BootQuery
+            | Self::FindingsQuery => false,
         }
     }
 
@@ -67,7 +73,7 @@ impl Work {
     pub const fn needs_lease(self) -> bool {
         match self {
             Self::PowerCommand(_) | Self::EndSession => true,
-            Self::PowerQuery | Self::Identify | Self::BootQuery => false,
+            Self::PowerQuery | Self::Identify | Self::BootQuery | Self::FindingsQuery => false,
         }
     }
 }
@@ -80,6 +86,7 @@ impl fmt::Display for Work {
             Self::Identify => f.write_str("identify"),
             Self::EndSession => f.write_str("end session"),
             Self::BootQuery => f.write_str("get boot device"),
+            Self::FindingsQuery => f.write_str("get firmware"),
         }
     }
 }
@@ -117,6 +124,8 @@ pub enum Answer {
     Identity(Box<BmcIdentity>),
     /// To [`Work::BootQuery`].
     Boot(BootState),
+    /// To [`Work::FindingsQuery`].
+    Findings(Box<Findings>),
 }
 
 /// Why a job brought no answer. The text reaches `last_error`.

@@ -2,6 +2,7 @@
 
 use super::BoxFuture;
 use crate::driver::BmcTarget;
+use crate::json::Json;
 use crate::node::boot::{BootMode, BootOrder, BootState};
 use crate::node::intent::BmcSession;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,15 @@ pub struct BmcIdentity {
     pub model: Option<Box<str>>,
     /// Firmware version.
     pub firmware: Option<Box<str>>,
+}
+
+/// What a BMC says about the firmware of its machine: objects by name, with the fields that the API shows.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// BIOS settings; `None` if it has none to show.
+    pub bios: Option<Json>,
+    /// Firmware components; `None` if it tells of none.
+    pub firmware: Option<Json>,
 }
 
 /// What an answer to [`BmcError::class`] means for whoever called.
@@ -286,6 +296,16 @@ pub trait Bmc: Send + Sync {
                 reason: "it has no boot device".into(),
             })
         })
+    }
+
+    /// Reads BIOS settings and firmware versions.
+    fn findings<'a>(
+        &'a self,
+        target: &'a BmcTarget,
+        budget: Duration,
+    ) -> BoxFuture<'a, Result<Findings, BmcError>> {
+        let _asks_nobody = (target, budget);
+        Box::pin(async { Ok(Findings::default()) })
     }
 
     /// Asks who the BMC is (IPMI Get Device ID; Redfish system and manager).

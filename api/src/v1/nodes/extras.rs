@@ -13,49 +13,6 @@ use baton_model::object::Kind;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The node exists and has none of these.
-async fn none(app: &App, call: &Call, document: Value) -> Result<Reply, ApiError> {
-    app.node(call).await?;
-    Ok(Reply::of(&document))
-}
-
-/// The node exists, the thing does not.
-async fn missing(
-    app: &App,
-    call: &Call,
-    text: impl FnOnce(&NodeRecord) -> String + Send,
-) -> Result<Reply, ApiError> {
-    let node = app.node(call).await?;
-    Err(ApiError::not_found(text(&node)))
-}
-
-/// `GET …/bios`.
-pub(crate) async fn bios(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    call.query.only(&["detail", "fields"])?;
-    let asks_more = call.query.get("detail").is_some() || call.query.get("fields").is_some();
-    if asks_more && !call.version.has(74) {
-        return Err(ApiError::bad("Unexpected arguments: detail, fields"));
-    }
-    none(&app, &call, json!({"bios": []})).await
-}
-
-/// `GET …/bios/{setting}`.
-pub(crate) async fn bios_setting(
-    State(app): State<Arc<App>>,
-    call: Call,
-) -> Result<Reply, ApiError> {
-    let name = call.segment(1);
-    missing(&app, &call, |node| {
-        format!("Node {} doesn't have a BIOS setting '{name}'", node.id)
-    })
-    .await
-}
-
-/// `GET …/firmware`.
-pub(crate) async fn firmware(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    none(&app, &call, json!({"firmware": []})).await
-}
-
 /// `GET …/history/{event}`.
 pub(crate) async fn history_event(
     State(app): State<Arc<App>>,

@@ -42,7 +42,7 @@ pub(crate) async fn set(State(app): State<Arc<App>>, call: Call) -> Result<Reply
     let mut wait = app.lock_wait();
     let mut node = node;
     loop {
-        check_maintenance(&node, verb, &word)?;
+        check_maintenance(&node, verb)?;
         match check_move(&call, &node, verb, &word) {
             Ok(()) => break,
             // The state may become right when the running work ends; if it does not in time, the lock is the reason.
@@ -152,10 +152,10 @@ fn illegal(node: NodeId, word: &str, state: ProvisionState) -> ApiError {
     ))
 }
 
-fn check_maintenance(node: &NodeRecord, verb: Verb, word: &str) -> Result<(), ApiError> {
+fn check_maintenance(node: &NodeRecord, verb: Verb) -> Result<(), ApiError> {
     if node.maintenance && matches!(verb, Verb::Deploy | Verb::Rebuild) {
         return Err(ApiError::bad(format!(
-            "The {word} operation can't be performed on node {} because it's in maintenance mode.",
+            "The provisioning operation can't be performed on node {} because it's in maintenance mode.",
             node.id
         )));
     }

@@ -160,7 +160,7 @@ pub(crate) async fn set_boot_mode(
     let target = arguments.text("target")?;
     let mode = BootMode::parse(target).ok_or_else(|| {
         ApiError::bad(format!(
-            "Invalid boot mode requested: {target}. Allowed: bios, uefi"
+            "Invalid boot mode {target} requested for node. Allowed boot modes are: bios, uefi"
         ))
     })?;
     start(&app, &call, NodeRequest::SetBootMode(mode)).await

@@ -23,7 +23,8 @@ use boot::Boot;
 use hyper::Method;
 use message::{Answer, Request};
 use resource::{
-    chassis, collection, manager, only_get, service_root, session_body, session_path, versions,
+    bios, chassis, collection, manager, only_get, service_root, session_body, session_path,
+    versions,
 };
 use serde_json::{Value, json};
 use session::Sessions;
@@ -112,6 +113,10 @@ impl RedfishFace {
         match (place, action) {
             (("Systems", Some(id), None), (None, None)) if id == person.system => {
                 self.system(core, now, request)
+            }
+            (("Systems", Some(id), Some("Bios")), (None, None)) if id == person.system => {
+                let mode = self.boot.mode;
+                only_get(request, || bios(core, prefix, mode))
             }
             (("Systems", Some(id), Some("SecureBoot")), (None, None)) if id == person.system => {
                 self.secure_boot(core, request)

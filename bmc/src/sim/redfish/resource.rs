@@ -59,6 +59,20 @@ pub(super) fn manager(core: &Core, prefix: &str) -> Value {
     })
 }
 
+/// The Bios resource (DSP2046), with a few settings of every type.
+pub(super) fn bios(core: &Core, prefix: &str, mode: &str) -> Value {
+    let p = core.personality;
+    json!({
+        "@odata.id": format!("{prefix}{ROOT}/Systems/{}/Bios", p.system),
+        "@odata.type": "#Bios.v1_1_0.Bios",
+        "Id": "Bios", "Name": "BIOS Settings",
+        "Attributes": {
+            "BootMode": if mode == "UEFI" { "Uefi" } else { "Bios" },
+            "NumaNodesPerSocket": 1, "ProcVirtualization": true, "AssetTag": format!("sim-{:05}", core.number),
+        },
+    })
+}
+
 pub(super) fn chassis(core: &Core, prefix: &str, power: PowerReading) -> Value {
     let p = core.personality;
     let state = match power {

@@ -130,7 +130,7 @@ impl RedfishFace {
 }
 
 /// A little more than the longest system body, so that it is written without growing.
-const SYSTEM_BYTES: usize = 1664;
+const SYSTEM_BYTES: usize = 1792;
 
 /// Writes the system by hand: it is the one body that is asked for thousands of times a second. Every value written
 /// is ours and needs no JSON escape.
@@ -182,8 +182,8 @@ fn write_system(
     write_list(out, boot::TARGETS);
     write!(
         out,
-        r#"]}},"SecureBoot":{{"@odata.id":"{prefix}{ROOT}/Systems/{}/SecureBoot"}}"#,
-        p.system
+        r#"]}},"SecureBoot":{{"@odata.id":"{prefix}{ROOT}/Systems/{0}/SecureBoot"}},"Bios":{{"@odata.id":"{prefix}{ROOT}/Systems/{0}/Bios"}},"BiosVersion":"{1}""#,
+        p.system, p.firmware
     )?;
     out.push_str(
         r##","ProcessorSummary":{"Count":2},"MemorySummary":{"TotalSystemMemoryGiB":64},"Actions":{"#ComputerSystem.Reset":{"##,

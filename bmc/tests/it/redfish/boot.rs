@@ -4,6 +4,7 @@ use super::fake::{FakeBmc, error};
 use super::server::{Reply, Seen, Server, answer};
 use super::{BUDGET, client, target};
 use baton_bmc::redfish::RedfishClient;
+use baton_bmc::sim::redfish::personality;
 use baton_bmc::sim::{Farm, FarmConfig, Layout};
 use baton_model::driver::redfish::RedfishTarget;
 use baton_model::node::boot::{BootDevice, BootMode, BootOrder, BootState};
@@ -36,6 +37,7 @@ async fn act(client: &RedfishClient, target: &Arc<RedfishTarget>, action: PowerA
 async fn every_simulated_maker_boots_as_it_is_told() {
     let config = FarmConfig {
         redfish: 5,
+        personalities: personality::ALL.to_vec(),
         tls: false,
         redfish_layout: Layout::Addresses {
             first: Ipv4Addr::new(127, 2, 9, 1),

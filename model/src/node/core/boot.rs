@@ -8,7 +8,8 @@ use crate::command::NodeChange;
 use crate::ids::Ticket;
 use crate::node::boot::{self, BootOrder, BootState};
 use crate::node::edit::Refused;
-use crate::port::bmc::{BmcError, PowerAction};
+use crate::object::Kind;
+use crate::port::bmc::{BmcError, Findings, PowerAction};
 use crate::port::node::{NodeAnswer, NodeError};
 
 /// A read of the boot device that is under way.
@@ -108,6 +109,38 @@ impl NodeCore {
             return false;
         };
         self.propose(None, vec![change], super::Then::Rest, out);
+        true
+    }
+
+    /// Asks for what the node's interfaces show of the machine's firmware.
+    pub(super) fn learn_findings(&mut self, out: &mut Vec<Effect>) {
+        let interfaces = &self.record.interfaces;
+        let shows = &*interfaces.bios == "redfish" || &*interfaces.firmware == "redfish";
+        if shows && PowerDriver::of(&self.record) == PowerDriver::Redfish {
+            let ticket = self.ticket();
+            out.push(Effect::ReadFindings { ticket });
+        }
+    }
+
+    /// Keeps what the BMC told, once nothing else goes on.
+    pub(super) fn record_findings(&mut self, out: &mut Vec<Effect>) -> bool {
+        let Some(found) = self.found.take() else {
+            return false;
+        };
+        let interfaces = &self.record.interfaces;
+        let Findings { bios, firmware } = *found;
+        let changes: Vec<NodeChange> = [
+            (Kind::Bios, &interfaces.bios, bios),
+            (Kind::Firmware, &interfaces.firmware, firmware),
+        ]
+        .into_iter()
+        .filter(|(_, interface, _)| &***interface == "redfish")
+        .filter_map(|(kind, _, body)| Some(NodeChange::Findings { kind, body: body? }))
+        .collect();
+        if changes.is_empty() {
+            return false;
+        }
+        self.propose(None, changes, super::Then::Rest, out);
         true
     }
 

@@ -62,6 +62,7 @@ impl NodeCore {
             Goal::Nmi | Goal::TakeOver => Vec::new(),
             Goal::Verify => {
                 self.learn_boots(out);
+                self.learn_findings(out);
                 vec![
                     self.power(context, state, PowerCause::Verify),
                     NodeChange::SyncFailures(0),

@@ -8,7 +8,7 @@ use crate::node::intent::BmcSession;
 use crate::node::power::PowerState;
 use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
-use crate::port::bmc::{BmcError, PowerAction, PowerReading};
+use crate::port::bmc::{BmcError, Findings, PowerAction, PowerReading};
 use crate::port::cluster::ProposeError;
 use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
 use std::sync::Arc;
@@ -197,6 +197,8 @@ pub enum Input {
         /// `Ok` once the BMC knows no such session (any more).
         result: Result<(), ReadError>,
     },
+    /// What an [`Effect::ReadFindings`] brought, if it brought anything.
+    Found(Box<Findings>),
     /// The answer to [`Effect::ReadBoot`].
     BootRead {
         /// The question's ticket.
@@ -265,6 +267,11 @@ pub enum Effect {
     /// Ask who made the BMC or its machine.
     Identify {
         /// Comes back with the answer.
+        ticket: Ticket,
+    },
+    /// Read BIOS settings and firmware versions.
+    ReadFindings {
+        /// Goes along with the question.
         ticket: Ticket,
     },
     /// Read what the machine boots from.

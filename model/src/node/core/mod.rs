@@ -33,6 +33,7 @@ use super::record::NodeRecord;
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::{Revision, Ticket, WallMs};
+use crate::port::bmc::Findings;
 use crate::port::node::{NodeAnswer, NodeError, NodeLive};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -153,6 +154,8 @@ pub struct NodeCore {
     /// Who hears of the end of the work that is about to begin, and what is said once that end is in the log.
     at_end: Option<Asker>,
     told: Option<(Asker, Result<NodeAnswer, NodeError>)>,
+    /// What the BMC told of its machine's firmware and is not recorded yet.
+    found: Option<Box<Findings>>,
     /// How the machine boots, as it was read and is not recorded yet.
     boots: Option<BootState>,
 }
@@ -202,6 +205,7 @@ impl NodeCore {
             boot_reads: Vec::new(),
             at_end: None,
             told: None,
+            found: None,
             boots: None,
         }
     }
@@ -237,6 +241,7 @@ impl NodeCore {
             Input::SessionEnded { ticket, result } => {
                 self.on_session_ended(context, ticket, result, &mut out);
             }
+            Input::Found(findings) => self.found = Some(findings).filter(|_| context.is_owner),
             Input::BootRead { ticket, result } => {
                 self.on_boot_read(context, ticket, result, &mut out)
             }
@@ -454,6 +459,7 @@ impl NodeCore {
             || self.end_of_patience(context, out)
             || self.serve_waiting(context, out)
             || self.record_boots(out)
+            || self.record_findings(out)
         {
             return;
         }

@@ -66,6 +66,8 @@ struct World {
     ends: Result<(), ReadError>,
     /// What becomes of the next command.
     takes: VecDeque<Result<(), ReadError>>,
+    /// What the BMC says about firmware.
+    findings: Findings,
     /// What the BMC says about booting.
     boots: Result<BootState, ReadError>,
     notes: Vec<Note>,
@@ -146,6 +148,7 @@ impl World {
             ended: Vec::new(),
             ends: Ok(()),
             takes: VecDeque::new(),
+            findings: Findings::default(),
             boots: Ok(BootState::default()),
             notes: Vec::new(),
             is_owner: true,
@@ -282,6 +285,10 @@ impl World {
                         self.identified += 1;
                         let vendor = self.vendor.clone();
                         inputs.push_back(Input::Identified { ticket, vendor });
+                    }
+                    Effect::ReadFindings { .. } => {
+                        let found = Box::new(self.findings.clone());
+                        inputs.push_back(Input::Found(found));
                     }
                     Effect::ReadBoot { ticket } => {
                         let result = self.boots.clone();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::json::Json;
 use crate::node::boot::{BootDevice, BootMode, BootOrder};
+use crate::object::Kind;
 use serde_json::json;
 
 fn redfish(node: &mut NodeRecord) {
@@ -193,4 +194,27 @@ fn a_new_owner_sets_the_device_that_the_former_one_was_asked_for() {
     world.advance(Duration::from_secs(40));
     assert_eq!(world.acted.last(), Some(&order(BootDevice::Disk, true)));
     assert_eq!(world.record().intent, None);
+}
+
+#[test]
+fn what_the_bmc_tells_of_its_firmware_is_kept_when_the_node_is_managed() {
+    let mut world = World::new(|node| {
+        redfish(node);
+        node.interfaces.bios = "redfish".into();
+        node.interfaces.firmware = "no-firmware".into();
+        node.provision_state = ProvisionState::Enroll;
+    });
+    let told = json!({"BootMode": {"value": "Uefi"}});
+    let told = Json::from_map(told.as_object().expect("an object"));
+    world.findings = Findings {
+        bios: Some(told.clone()),
+        firmware: Some(told.clone()),
+    };
+    let arguments = Json::EMPTY;
+    let verb = Verb::Manage;
+    world.request(1, NodeRequest::Provision { verb, arguments });
+    world.advance(Duration::from_secs(1));
+    let kept = |kind| world.state.objects().get(kind, NODE.0).cloned();
+    assert_eq!(kept(Kind::Bios).expect("settings").body, told);
+    assert_eq!(kept(Kind::Firmware), None, "its interface shows none");
 }
