@@ -6,7 +6,7 @@ use serde_json::Value;
 
 fn names(table: &Value) -> Vec<&str> {
     let rows = table.as_array().expect("a list");
-    let mut names: Vec<&str> = rows.iter().filter_map(|row| row["Name"].as_str()).collect();
+    let mut names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
     names.sort_unstable();
     names
 }

@@ -140,15 +140,15 @@ impl Walk<'_> {
         self.does(&["unrescue"], "active");
 
         // Service: held, let go, aborted, failed, waiting.
-        let steps = r#"[{"interface": "power", "step": "hold"}, {"interface": "bios", "step": "factory_reset"}]"#;
+        let steps = r#"[{"interface": "power", "step": "hold"}, {"interface": "raid", "step": "delete_configuration"}]"#;
         let service = ["service", "--service-steps", steps];
         self.does(&service, "service hold");
         self.does(&["unhold"], "active");
         self.does(&service, "service hold");
         self.does(&["abort"], "active");
-        self.break_down("bios.factory_reset");
+        self.break_down("raid.delete_configuration");
         self.does(&service, "service hold");
-        let node = self.fails(&["unhold"], "service failed", "bios.factory_reset");
+        let node = self.fails(&["unhold"], "service failed", "raid.delete_configuration");
         self.mend();
         self.leaves_fault(&node, "service failure");
         self.does(&["abort"], "active");
