@@ -159,7 +159,9 @@ fn kind(word: &str) -> anyhow::Result<Kind> {
 
 fn at(sorted: &[Duration], percent: usize) -> f64 {
     let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(place).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0)
+    sorted
+        .get(place)
+        .map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0)
 }
 
 fn main() -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! A vendor file as it is written, and what makes one acceptable: every fact has a source, every word is known, and no
 //! two files claim the same BMC.
 
-use super::{ACTIONS, GENERIC, Vendor, place_of};
+use super::{ACTIONS, GENERIC, Vendor};
 use crate::redfish::ResetType;
 use baton_model::port::bmc::PowerAction;
 use serde::Deserialize;
@@ -95,7 +95,7 @@ const SELECTOR_MAX: u8 = 15;
 /// Words in an error that would also be in errors of other meaning are shorter than this.
 const WORDS_MIN: usize = 6;
 
-/// The actions by their names in the files.
+/// The actions by their names in the files, each at its [`place_of`](super::place_of).
 const NAMES: [(&str, PowerAction); ACTIONS] = [
     ("on", PowerAction::On),
     ("off", PowerAction::Off),
@@ -165,19 +165,21 @@ fn read(name: &str, text: &str, base: Option<&Vendor>) -> Result<Vendor, String>
     let mut named = Vec::new();
     for reset in &file.reset {
         sourced("reset", &reset.source)?;
-        let (_, action) = NAMES
+        let (place, (_, action)) = NAMES
             .iter()
-            .find(|(known, _)| *known == &*reset.action)
+            .enumerate()
+            .find(|(_, (known, _))| *known == &*reset.action)
             .ok_or_else(|| format!("reset: there is no action \"{}\"", reset.action))?;
         if named.contains(action) {
             return Err(format!("reset: {} is named twice", reset.action));
         }
         named.push(*action);
-        resets[place_of(*action)] = choices(*action, &reset.r#try)?;
+        resets[place] = choices(*action, &reset.r#try)?;
     }
-    if let Some((missing, _)) = NAMES
+    if let Some(((missing, _), _)) = NAMES
         .iter()
-        .find(|(_, action)| resets[place_of(*action)].is_empty())
+        .zip(&resets)
+        .find(|(_, choices)| choices.is_empty())
     {
         return Err(format!("reset: {missing} has no choice"));
     }

@@ -58,19 +58,20 @@ pub struct Vendor {
     pub uefi_disk: Option<u8>,
 }
 
-/// How many power actions there are.
+/// How many power actions are resets.
 const ACTIONS: usize = 7;
 
-/// An action's place in [`Vendor::resets`].
-const fn place_of(action: PowerAction) -> usize {
+/// An action's place in [`Vendor::resets`]; none for what is no reset.
+const fn place_of(action: PowerAction) -> Option<usize> {
     match action {
-        PowerAction::On => 0,
-        PowerAction::Off => 1,
-        PowerAction::SoftOff => 2,
-        PowerAction::Reset => 3,
-        PowerAction::Cycle => 4,
-        PowerAction::SoftReset => 5,
-        PowerAction::Nmi => 6,
+        PowerAction::On => Some(0),
+        PowerAction::Off => Some(1),
+        PowerAction::SoftOff => Some(2),
+        PowerAction::Reset => Some(3),
+        PowerAction::Cycle => Some(4),
+        PowerAction::SoftReset => Some(5),
+        PowerAction::Nmi => Some(6),
+        PowerAction::BootFrom(_) | PowerAction::BootMode(_) | PowerAction::SecureBoot(_) => None,
     }
 }
 
@@ -136,10 +137,10 @@ impl Vendor {
         })
     }
 
-    /// The resets to try for an action, best first.
+    /// The resets to try for an action, best first; none for what is no reset.
     #[must_use]
     pub fn resets(&self, action: PowerAction) -> &[ResetType] {
-        &self.resets[place_of(action)]
+        place_of(action).map_or(&[], |place| &self.resets[place])
     }
 
     /// Whether this is the file for all others.

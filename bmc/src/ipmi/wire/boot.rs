@@ -42,8 +42,8 @@ impl BootOption {
     /// of a disk with UEFI, where it has one.
     #[must_use]
     pub fn flags(order: BootOrder, uefi_disk: Option<u8>) -> Option<Self> {
-        let own = uefi_disk
-            .filter(|_| order.mode == BootMode::Uefi && order.device == BootDevice::Disk);
+        let own =
+            uefi_disk.filter(|_| order.mode == BootMode::Uefi && order.device == BootDevice::Disk);
         let selector = match own {
             Some(selector) => selector,
             None => {

@@ -157,6 +157,8 @@ impl Rig {
                     Effect::Act { action, .. } => panic!("`{action}`, which nobody asked for"),
                     Effect::WakeAt(at) => self.wake = at,
                     Effect::Identify { .. }
+                    | Effect::ReadBoot { .. }
+                    | Effect::ReadFindings { .. }
                     | Effect::EndSession { .. }
                     | Effect::Answer { .. }
                     | Effect::ForgetBmc
