@@ -35,7 +35,7 @@ impl Default for OutboxSettings {
             requests_max: 4,
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
-            handover_wait: Duration::from_secs(33),
+            handover_wait: Duration::from_millis(32_500),
             read_back: None,
             repeats_max: 3,
         }
