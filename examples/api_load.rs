@@ -14,8 +14,9 @@ use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// One page of a list, which is also Ironic's default `max_limit`.
 const PAGE: usize = 1000;

@@ -451,10 +451,11 @@ where
     Ok((bound, runtime.spawn(server)))
 }
 
-/// The certificates of the public and the operators' listener, where they have one.
-fn certificates(
-    config: &Config,
-) -> anyhow::Result<(Option<Arc<Certificate>>, Option<Arc<Certificate>>)> {
+/// The certificate of one listener, where it has one.
+type ListenerCertificate = Option<Arc<Certificate>>;
+
+/// The certificates of the public and the operators' listener.
+fn certificates(config: &Config) -> anyhow::Result<(ListenerCertificate, ListenerCertificate)> {
     let load = |chain: &Option<PathBuf>, key: &Option<PathBuf>, what: &'static str| {
         let (Some(chain), Some(key)) = (chain, key) else {
             return anyhow::Ok(None);

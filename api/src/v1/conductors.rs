@@ -158,7 +158,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, call: Call) -> Result<Repl
     let host = call.segment(0);
     let state = app.deps.state.read();
     let (_, record) = state
-        .conductor_named(&host)
+        .conductor_named(host)
         .ok_or_else(|| ApiError::not_found(format!("Conductor {host} could not be found.")))?;
     let draining = is_draining(&state, record);
     Ok(Reply::of(&write(record, draining, &call.base, &fields)))

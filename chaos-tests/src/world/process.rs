@@ -391,7 +391,7 @@ fn options(around: &Surroundings, host: Host, name: &str, disk: MemDisk) -> Opti
         },
         sessions: settings::SESSIONS,
         patience: PATIENCE,
-        founding: (!around.lost_disks.contains(&host)).then(|| Founding {
+        founding: (!around.lost_disks.contains(&host)).then_some(Founding {
             cluster: CLUSTER,
             conductor: ConductorId(host),
             others,
