@@ -29,8 +29,26 @@ impl Dev {
         Self::start_with(nodes, data, &[])
     }
 
-    /// With further arguments.
+    /// With further arguments. Ports that were free when they were chosen may be another test's a moment later.
     pub(crate) fn start_with(nodes: u32, data: &Path, arguments: &[&str]) -> Self {
+        for _ in 0..3 {
+            let dev = Self::begin(nodes, data, arguments);
+            let started = eventually("the dashboard, or the end", || {
+                let ended = !dev.lines_with("everything has stopped").is_empty();
+                (ended || !dev.lines_with("dashboard").is_empty()).then_some(!ended)
+            });
+            if started {
+                return dev;
+            }
+            drop(dev);
+            for entry in std::fs::read_dir(data).expect("a directory") {
+                drop(std::fs::remove_dir_all(entry.expect("an entry").path()));
+            }
+        }
+        panic!("`baton dev` did not start three times");
+    }
+
+    fn begin(nodes: u32, data: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(BATON)
             .args([
                 "dev",
@@ -54,13 +72,11 @@ impl Dev {
                 seen.lock().unwrap().push(line);
             }
         });
-        let dev = Self {
+        Self {
             child,
             lines,
             extra: Vec::new(),
-        };
-        dev.line("dashboard");
-        dev
+        }
     }
 
     /// Waits for the first line that begins with `start`.
