@@ -1,8 +1,11 @@
 //! What this member answers to its peers.
 
-use crate::codec::peer::{Founder, Hello, NotDone, Purpose, Request, Response, Standing, Welcome};
+use crate::codec::peer::{
+    Founder, Hello, NotDone, Purpose, Request, Response, Standing, Transferred, Voted, Welcome,
+};
 use crate::codec::raft::Blob;
 use crate::codec::state::{decode_proposals, encode_replies_of};
+use crate::lease::LeaderLease;
 use crate::membership;
 use crate::peer::Local;
 use crate::peer::lives::Lives;
@@ -39,6 +42,7 @@ pub(crate) struct Answers {
     pub(crate) peers: Peers,
     pub(crate) handler: OnceLock<Arc<dyn CallHandler>>,
     pub(crate) sessions: Arc<SessionBook>,
+    lease: Arc<LeaderLease>,
     /// Snapshots on their way here, by sender.
     arriving: Mutex<BTreeMap<RaftId, Arriving>>,
     /// Which process each peer is.
@@ -57,6 +61,7 @@ impl Answers {
         founders: BTreeMap<RaftId, Founder>,
         peers: Peers,
         sessions: Arc<SessionBook>,
+        lease: Arc<LeaderLease>,
         lives: Arc<Lives>,
     ) -> Self {
         Self {
@@ -67,6 +72,7 @@ impl Answers {
             peers,
             handler: OnceLock::new(),
             sessions,
+            lease,
             arriving: Mutex::default(),
             lives,
             admitting: tokio::sync::Mutex::default(),
@@ -125,14 +131,26 @@ impl Answers {
                     .map_or_else(failed, |done| Response::Append(done.into())),
                 Err(error) => failed(error),
             },
-            Request::Vote(ask) => raft
-                .vote(ask.into())
-                .await
-                .map_or_else(failed, |voted| Response::Vote(voted.into())),
+            Request::Vote(ask) => {
+                if ask.waives_lease() {
+                    self.lease.waive();
+                }
+                let kept = self.lease.kept();
+                raft.vote(ask.into()).await.map_or_else(failed, |voted| {
+                    Response::Vote(Voted::new(voted, kept && self.lease.kept()))
+                })
+            }
             Request::PreVote(ask) => raft
                 .pre_vote(ask.into())
                 .await
-                .map_or_else(failed, |voted| Response::Vote(voted.into())),
+                .map_or_else(failed, |voted| {
+                    Response::Vote(Voted::new(voted, self.lease.kept()))
+                }),
+            // A voter that is told of another's election only stops keeping the lease. It need not: that candidate's
+            // requests say themselves that the leader chose it.
+            Request::Transfer(transfer) if transfer.to != self.local.id => {
+                Response::Transfer(Transferred::Accepted)
+            }
             Request::Transfer(transfer) => raft
                 .handle_transfer_leader(transfer.into())
                 .await

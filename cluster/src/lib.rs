@@ -14,6 +14,7 @@ pub mod error;
 pub mod handle;
 pub mod identity;
 pub mod kv;
+mod lease;
 mod membership;
 mod operate;
 pub mod options;

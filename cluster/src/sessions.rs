@@ -8,6 +8,7 @@ use crate::codec::peer::{NotDone, Request, Response};
 use crate::codec::raft::Blob;
 use crate::codec::state::encode_proposal;
 use crate::handle::{Cluster, Inner};
+use crate::lease::LeaderLease;
 use crate::raft::types::{Raft, RaftId};
 use crate::watch;
 use baton_model::command::{Command, Proposal, ProposalId, Session};
@@ -19,7 +20,7 @@ use baton_model::session::{SessionPeriods, SessionTracker};
 use baton_model::state::{ConductorStatus, StateView};
 use openraft::async_runtime::watch::WatchReceiver;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// Lives that one process may begin; they share its incarnation's upper bits. At two a second, nine hours of a cluster that
@@ -29,8 +30,7 @@ const LIVES_PER_PROCESS: u64 = 1 << 16;
 /// What a member knows of sessions.
 pub(crate) struct SessionBook {
     periods: SessionPeriods,
-    /// How long a voter refuses other candidates after it heard from a leader.
-    leader_lease: Duration,
+    lease: Arc<LeaderLease>,
     env: Env,
     view: StateView,
     applied: watch::Receiver<u64>,
@@ -48,14 +48,14 @@ struct Office {
 impl SessionBook {
     pub(crate) const fn new(
         periods: SessionPeriods,
-        leader_lease: Duration,
+        lease: Arc<LeaderLease>,
         env: Env,
         view: StateView,
         applied: watch::Receiver<u64>,
     ) -> Self {
         Self {
             periods,
-            leader_lease,
+            lease,
             env,
             view,
             applied,
@@ -72,8 +72,9 @@ impl SessionBook {
     /// Answers a renewal, as the leader. It keeps the session from being declared over from when it arrives, though a slow
     /// disk or a slow majority may put its answer off; what the holder may do counts from when it sent it.
     pub(crate) async fn renew(&self, raft: &Raft, session: Session) -> Response {
+        let arrived = self.env.clock.now();
         if let Some(office) = &mut *self.office() {
-            office.tracker.heard(session, self.env.clock.now());
+            office.tracker.heard(session, arrived);
         }
         let index = match read_index(raft).await {
             Ok(index) => index,
@@ -88,12 +89,16 @@ impl SessionBook {
             return Response::SessionOver;
         }
         let term = term_of(raft);
-        match &*self.office() {
-            // The entry that says so is on its way.
-            Some(office) if office.term == term && office.tracker.is_over(session) => {
-                Response::SessionOver
+        match &mut *self.office() {
+            // It may have arrived before this office began, or in an earlier one.
+            Some(office) if office.term == term => {
+                if office.tracker.grant(session, arrived) {
+                    Response::Renewed
+                } else {
+                    // The entry that says so is on its way.
+                    Response::SessionOver
+                }
             }
-            Some(office) if office.term == term => Response::Renewed,
             // The watch has not seen yet that this member leads; the next try finds it in office.
             Some(_) | None => Response::NotDone(NotDone::NotLeader(None)),
         }
@@ -118,13 +123,14 @@ impl SessionBook {
         let mut office = self.office();
         if office.as_ref().is_none_or(|office| office.term != term) {
             let mut tracker = SessionTracker::new(self.periods);
-            // A voter that elected this member had not heard from the former leader for a whole leader lease, and without
-            // that voter the former leader could prove nothing: its last renewal is at least that old.
+            // The voters that elected this member had not heard from the former leader for a whole lease, and without any
+            // of them the former leader could prove nothing: its last renewal is at least that old.
+            let former = former.filter(|_| self.lease.kept());
             for session in live
                 .iter()
                 .filter(|session| Some(session.conductor.0) == former)
             {
-                tracker.heard(*session, now - self.leader_lease);
+                tracker.heard(*session, now - self.lease.period());
             }
             *office = Some(Office {
                 term,

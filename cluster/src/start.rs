@@ -4,6 +4,7 @@ use crate::answers::Answers;
 use crate::error::ClusterError;
 use crate::handle::{Cluster, Inner};
 use crate::kv::writer::FatalSender;
+use crate::lease::LeaderLease;
 use crate::options::{Compaction, FOUNDING_ID_MAX, Founding, Listen, Options, Timing};
 use crate::peer::Local;
 use crate::peer::link::Dialer;
@@ -225,10 +226,12 @@ pub(crate) async fn assemble(
         stop: stop.clone(),
     });
     // Transfers of an earlier life had other numbers.
-    let peers = Peers::new(dialer.clone(), identity.incarnation.0 << 32);
+    let first_transfer = identity.incarnation.0 << 32;
+    let lease = Arc::new(LeaderLease::new(timing.election_max, env.clone()));
+    let peers = Peers::new(dialer.clone(), first_transfer, lease.clone());
     let book = SessionBook::new(
         sessions,
-        timing.election_max,
+        lease.clone(),
         env.clone(),
         view.clone(),
         applied.clone(),
@@ -238,6 +241,7 @@ pub(crate) async fn assemble(
         identity.founders.clone(),
         peers.clone(),
         Arc::new(book),
+        lease,
         lives,
     ));
     let server = Server {

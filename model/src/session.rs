@@ -70,14 +70,17 @@ impl SessionTracker {
     /// that was sent at `now`. It comes too late for a session that has been found to be over.
     pub fn heard(&mut self, session: Session, now: Mono) {
         if !self.over.contains(&session) {
-            self.renewed.insert(session, now);
+            let renewed = self.renewed.entry(session).or_insert(now);
+            *renewed = now.max(*renewed);
         }
     }
 
-    /// Whether the session has been found to be over, so that no renewal of it may be granted.
+    /// Whether the renewal that arrived at `arrived`, perhaps before this tracker began, may be granted; if so, the session
+    /// lasts a full period from then. Not if the session has been found to be over.
     #[must_use]
-    pub fn is_over(&self, session: Session) -> bool {
-        self.over.contains(&session)
+    pub fn grant(&mut self, session: Session, arrived: Mono) -> bool {
+        self.heard(session, arrived);
+        !self.over.contains(&session)
     }
 
     /// For `span` until `now` the leader could not listen (it was paused or starved); that time counts against nobody.
@@ -169,10 +172,10 @@ mod tests {
     fn who_was_found_to_be_over_is_not_renewed_while_the_entry_is_on_its_way() {
         let mut leader = SessionTracker::new(PERIODS);
         leader.heard(session(1), Mono(1000));
-        assert!(!leader.is_over(session(1)));
+        assert!(leader.grant(session(1), Mono(1000)));
         assert_eq!(leader.expired([session(1)], Mono(2200)).0, vec![session(1)]);
         leader.heard(session(1), Mono(2300));
-        assert!(leader.is_over(session(1)));
+        assert!(!leader.grant(session(1), Mono(2300)));
         // The entry is proposed again until it is applied.
         assert_eq!(leader.expired([session(1)], Mono(2400)).0, vec![session(1)]);
         let reborn = Session {
@@ -180,8 +183,27 @@ mod tests {
             ..session(1)
         };
         assert_eq!(leader.expired([reborn], Mono(2500)).0, Vec::new());
-        leader.heard(reborn, Mono(2600));
-        assert!(!leader.is_over(reborn));
+        assert!(leader.grant(reborn, Mono(2600)));
+    }
+
+    #[test]
+    fn a_renewal_that_came_before_the_office_and_is_granted_in_it_lasts_a_full_period() {
+        // The leader before last proved something at 4700, and what it then asked of this one arrived at 4990.
+        let mut leader = SessionTracker::new(PERIODS);
+        leader.heard(session(1), Mono(4700));
+        assert_eq!(leader.expired([session(1)], Mono(5000)).0, Vec::new());
+        assert!(leader.grant(session(1), Mono(4990)));
+        assert!(PERIODS.holder_until(Mono(4990)) < Mono(6189));
+        assert_eq!(leader.expired([session(1)], Mono(6189)).0, Vec::new());
+        assert_eq!(leader.expired([session(1)], Mono(6190)).0, vec![session(1)]);
+    }
+
+    #[test]
+    fn a_renewal_that_was_long_under_way_takes_no_time_from_a_newer_one() {
+        let mut leader = SessionTracker::new(PERIODS);
+        leader.heard(session(1), Mono(2000));
+        assert!(leader.grant(session(1), Mono(1500)));
+        assert_eq!(leader.expired([session(1)], Mono(3199)).0, Vec::new());
     }
 
     #[test]

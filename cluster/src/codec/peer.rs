@@ -153,6 +153,13 @@ pub struct AskVote {
     leadership_transfer: bool,
 }
 
+impl AskVote {
+    /// Whether the leader itself chose the candidate; voters then do not wait for its lease to end.
+    pub const fn waives_lease(&self) -> bool {
+        self.leadership_transfer
+    }
+}
+
 impl From<VoteRequest<TypeConfig>> for AskVote {
     fn from(request: VoteRequest<TypeConfig>) -> Self {
         Self {
@@ -179,14 +186,18 @@ pub struct Voted {
     vote: VoteRec,
     granted: bool,
     last: Option<LogIdRec>,
+    /// See [`crate::lease::LeaderLease::kept`].
+    pub lease_kept: bool,
 }
 
-impl From<VoteResponse<TypeConfig>> for Voted {
-    fn from(response: VoteResponse<TypeConfig>) -> Self {
+impl Voted {
+    /// The answer of a voter that kept the lease of the leader before, or did not.
+    pub fn new(response: VoteResponse<TypeConfig>, lease_kept: bool) -> Self {
         Self {
             vote: response.vote.into(),
             granted: response.vote_granted,
             last: response.last_log_id.map(Into::into),
+            lease_kept,
         }
     }
 }
@@ -205,7 +216,8 @@ impl From<Voted> for VoteResponse<TypeConfig> {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Transfer {
     from: VoteRec,
-    to: RaftId,
+    /// Who is to lead.
+    pub to: RaftId,
     last: Option<LogIdRec>,
 }
 

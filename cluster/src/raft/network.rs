@@ -1,8 +1,9 @@
 //! openraft's messages over [`crate::peer`]. Log entries, heartbeats and snapshots have a connection each.
 
-use crate::codec::peer::{Purpose, Request, Response, SnapshotHead};
+use crate::codec::peer::{Purpose, Request, Response, SnapshotHead, Voted};
 use crate::codec::raft::Blob;
 use crate::codec::state::encode_stored;
+use crate::lease::LeaderLease;
 use crate::peer::link::{Dialer, Link, LinkError};
 use crate::peer::transport::Transport;
 use crate::raft::snapshot::{Image, Snapshot};
@@ -44,16 +45,18 @@ pub struct Peers {
     dialer: Arc<Dialer>,
     links: Arc<Mutex<BTreeMap<(RaftId, Purpose), Link>>>,
     transfers: Arc<AtomicU64>,
+    lease: Arc<LeaderLease>,
 }
 
 impl Peers {
     /// No link yet. `first_transfer` numbers this life's snapshot transfers apart from an earlier life's.
     #[must_use]
-    pub fn new(dialer: Arc<Dialer>, first_transfer: u64) -> Self {
+    pub(crate) fn new(dialer: Arc<Dialer>, first_transfer: u64, lease: Arc<LeaderLease>) -> Self {
         Self {
             dialer,
             links: Arc::default(),
             transfers: Arc::new(AtomicU64::new(first_transfer)),
+            lease,
         }
     }
 
@@ -99,6 +102,7 @@ impl Peers {
         Peer {
             link: self.link(target, &node.address, purpose),
             transfers: self.transfers.clone(),
+            lease: self.lease.clone(),
         }
     }
 }
@@ -120,6 +124,7 @@ fn fitting(entries: &[Entry]) -> usize {
 pub struct Peer {
     link: Link,
     transfers: Arc<AtomicU64>,
+    lease: Arc<LeaderLease>,
 }
 
 fn rpc_error(error: LinkError) -> RPCError<TypeConfig> {
@@ -152,12 +157,12 @@ impl Peer {
         &self,
         request: Request,
         option: &RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+    ) -> Result<Voted, RPCError<TypeConfig>> {
         let response = self.ask(request, option.soft_ttl()).await?;
         let Response::Vote(voted) = response else {
             return Err(unexpected(&response));
         };
-        Ok(voted.into())
+        Ok(voted)
     }
 
     async fn snapshot_part(&self, request: Request) -> Result<(), RPCError<TypeConfig>> {
@@ -248,7 +253,14 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        self.vote_like(Request::Vote(rpc.into()), &option).await
+        if rpc.leadership_transfer {
+            self.lease.waive();
+        }
+        let voted = self.vote_like(Request::Vote(rpc.into()), &option).await?;
+        if !voted.lease_kept {
+            self.lease.waive();
+        }
+        Ok(voted.into())
     }
 
     async fn pre_vote(
@@ -256,7 +268,8 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        self.vote_like(Request::PreVote(rpc.into()), &option).await
+        let voted = self.vote_like(Request::PreVote(rpc.into()), &option);
+        voted.await.map(Into::into)
     }
 
     async fn full_snapshot(

@@ -11,6 +11,7 @@ use baton_model::state::ConductorStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 const TTL: Duration = Duration::from_millis(500);
 
@@ -121,5 +122,30 @@ async fn after_the_leader_is_gone_its_session_ends_and_renewed_ones_go_on() {
         );
     }
     renewing.iter().for_each(JoinHandle::abort);
+    founders.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hands_its_office_over_and_falls_silent_keeps_what_was_granted_to_it() {
+    let founders = founders().await;
+    let leader = founders.leader().await;
+    // Who has just started vouches for nothing; this is about those that could.
+    tokio::time::sleep(TTL * 2).await;
+    let former = founders.get(leader);
+    let session = begin(former).await;
+    let heir = founders.get(leader % 3 + 1);
+    let sent = Instant::now();
+    assert_eq!(former.renew(session).await, Ok(()));
+    former.transfer_leader(heir.conductor()).await.unwrap();
+    eventually("the silent session to be declared over", || {
+        (status(heir, session.conductor) == Some(ConductorStatus::Down)).then_some(())
+    })
+    .await;
+    let holder_may_act = TTL - TTL / 5;
+    assert!(
+        sent.elapsed() >= holder_may_act,
+        "declared over after {:?}, while its holder might act",
+        sent.elapsed()
+    );
     founders.stop_all().await;
 }
