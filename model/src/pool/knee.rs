@@ -14,6 +14,9 @@ use std::time::Duration;
 const WINDOW_MIN: Duration = Duration::from_millis(500);
 /// A window with fewer outcomes than this goes on: 100 outcomes put the noise of a rate at 10 %.
 const WINDOW_OUTCOMES: u64 = 100;
+/// After a change of the limit the rate follows when the calls that left before it have come back, about a round trip
+/// later. The next window begins then, at most this much later.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
 /// Longest window, so that a slow fleet is judged as well.
 const WINDOW_MAX: Duration = Duration::from_secs(2);
 /// A longest window with fewer outcomes than this says nothing.
@@ -52,6 +55,8 @@ pub(super) struct Knee {
     /// The last limit at which growth was seen to pay, and the rate there (0: not measured yet).
     milestone: (usize, u64),
     rest_until: Mono,
+    /// When the limit was last lowered. What left before that tells of the load before it, and was answered by the cut.
+    lowered_at: Mono,
     tolerated: Tolerated,
     /// Mean inflation of a window at rest: the least one seen, drifting up slowly.
     resting_permille: u64,
@@ -64,6 +69,7 @@ struct Window {
     silences: u64,
     inflation_sum: u64,
     samples: u64,
+    rtt_sum: u64,
     bound: bool,
     peak: usize,
 }
@@ -98,6 +104,7 @@ impl Knee {
             trial: None,
             milestone: (settings.limit_initial, 0),
             rest_until: now,
+            lowered_at: now,
             tolerated: Tolerated {
                 until: now,
                 loss_permille: 0,
@@ -123,18 +130,26 @@ impl Knee {
         self.limit
     }
 
-    /// A BMC answered; `inflation` is its round trip over its usual best one, in thousandths, where that is known.
-    pub(super) fn answered(&mut self, inflation: Option<u64>) {
+    /// A BMC answered a call that left at `started`; `inflation` is its round trip over its usual best one, in
+    /// thousandths, where that is known.
+    pub(super) fn answered(&mut self, now: Mono, started: Mono, inflation: Option<u64>) {
+        if now < self.window.since {
+            return;
+        }
         self.window.answers = self.window.answers.saturating_add(1);
-        if let Some(inflation) = inflation {
+        self.window.rtt_sum += now.0.saturating_sub(started.0);
+        if let Some(inflation) = inflation.filter(|_| started >= self.lowered_at) {
             self.window.samples = self.window.samples.saturating_add(1);
             self.window.inflation_sum += inflation.clamp(1000, SAMPLE_PERMILLE_MAX);
         }
     }
 
-    /// A BMC that had answered its last call was silent.
-    pub(super) const fn silent(&mut self) {
-        self.window.silences = self.window.silences.saturating_add(1);
+    /// A BMC that had answered its last call was silent to one that left at `started`. A call gives up after seconds: the
+    /// silences of one overload arrive over many windows, and each of those would lower the limit again.
+    pub(super) fn silent(&mut self, started: Mono) {
+        if started >= self.lowered_at {
+            self.window.silences = self.window.silences.saturating_add(1);
+        }
     }
 
     /// A job had to wait because of the limit.
@@ -165,10 +180,15 @@ impl Knee {
         }
         let window = std::mem::take(&mut self.window);
         self.window.since = now;
-        if outcomes >= OUTCOMES_MIN {
-            self.judge(now, window, elapsed);
-        } else {
+        if outcomes < OUTCOMES_MIN {
             self.trial = None;
+            return;
+        }
+        let limit = self.limit;
+        self.judge(now, window, elapsed);
+        if self.limit != limit {
+            let rtt = window.rtt_sum.checked_div(window.answers);
+            self.window.since = now + Duration::from_millis(rtt.unwrap_or(0)).min(SETTLE_MAX);
         }
     }
 
@@ -220,7 +240,7 @@ impl Knee {
                 (true, false) => 300,
                 (false, _) => 200,
             };
-            self.cut(window, rate, cut);
+            self.cut(now, window, rate, cut);
         } else if window.bound && (inflation <= GROW_INFLATION_PERMILLE || tolerant) {
             self.grow(now, rate);
         }
@@ -236,7 +256,7 @@ impl Knee {
         self.tolerated.until = now;
     }
 
-    fn cut(&mut self, window: Window, rate: u64, cut_permille: u64) {
+    fn cut(&mut self, now: Mono, window: Window, rate: u64, cut_permille: u64) {
         let from = if window.bound {
             self.limit
         } else {
@@ -251,6 +271,7 @@ impl Knee {
                 cut_permille,
             });
             self.limit = to;
+            self.lowered_at = now;
         }
     }
 

@@ -254,6 +254,16 @@ impl ReadError {
     }
 }
 
+/// How soon a change has to be in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Haste {
+    /// Somebody waits for it, or for what follows.
+    Now,
+    /// It may wait half a second and share an entry with others like it: what an entry costs hardly depends on what it
+    /// carries, and a rack that falls silent has one for each of its nodes in each interval.
+    None,
+}
+
 /// What the actor is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -309,6 +319,8 @@ pub enum Effect {
         expect: Option<Revision>,
         /// The changes.
         changes: Vec<NodeChange>,
+        /// Whether it may wait for others.
+        haste: Haste,
     },
     /// Answer a request.
     Answer {

@@ -42,7 +42,8 @@ use std::time::Duration;
 use boot::BootRead;
 pub use fence::COMMAND_LIMIT;
 pub use interface::{
-    Asker, Context, Effect, Input, Knobs, Limits, Note, RandomDelay, ReadError, Urgency, WaitLimits,
+    Asker, Context, Effect, Haste, Input, Knobs, Limits, Note, RandomDelay, ReadError, Urgency,
+    WaitLimits,
 };
 use login::Login;
 pub use plan::PowerDriver;
@@ -301,6 +302,17 @@ impl NodeCore {
     fn propose(
         &mut self,
         expect: Option<Revision>,
+        changes: Vec<NodeChange>,
+        then: Then,
+        out: &mut Vec<Effect>,
+    ) {
+        self.propose_with(Haste::Now, expect, changes, then, out);
+    }
+
+    fn propose_with(
+        &mut self,
+        haste: Haste,
+        expect: Option<Revision>,
         mut changes: Vec<NodeChange>,
         then: Then,
         out: &mut Vec<Effect>,
@@ -312,6 +324,7 @@ impl NodeCore {
             epoch: self.record.epoch,
             expect,
             changes,
+            haste,
         });
         self.phase = Phase::Proposing { ticket, then };
     }

@@ -3,7 +3,8 @@
 use super::plan::PowerDriver;
 use super::write::Seen;
 use super::{
-    CONFIRM_AFTER, Context, Effect, Knobs, NodeCore, Note, Phase, ReadError, Then, Urgency, Why,
+    CONFIRM_AFTER, Context, Effect, Haste, Knobs, NodeCore, Note, Phase, ReadError, Then, Urgency,
+    Why,
 };
 use crate::command::NodeChange;
 use crate::env::Mono;
@@ -325,7 +326,8 @@ impl NodeCore {
             }));
             // Replicated, so that a takeover does not start the count anew (D13).
             let changes = vec![NodeChange::SyncFailures(failures)];
-            self.propose(Some(self.record.revision), changes, Then::Rest, out);
+            let revision = Some(self.record.revision);
+            self.propose_with(Haste::None, revision, changes, Then::Rest, out);
         }
     }
 
@@ -362,7 +364,8 @@ impl NodeCore {
             },
             NodeChange::SyncFailures(failures),
         ];
-        self.propose(Some(self.record.revision), changes, Then::Rest, out);
+        let revision = Some(self.record.revision);
+        self.propose_with(Haste::None, revision, changes, Then::Rest, out);
     }
 
     fn recovered(&mut self, context: Context<'_>, actual: PowerState, out: &mut Vec<Effect>) {

@@ -354,6 +354,7 @@ impl World {
                         epoch,
                         expect,
                         changes,
+                        haste: _,
                     } => {
                         let result = if self.log_down {
                             Err(ProposeError::Unavailable {

@@ -42,8 +42,11 @@ impl<T> SyncPool<T> {
                 self.counters.answered += 1;
                 self.counters.rtt.record(rtt);
                 // A write may wait for the machine, so only reads tell about the network.
-                self.knee
-                    .answered(inflation.filter(|_| !job.work.is_write()));
+                self.knee.answered(
+                    now,
+                    flight.started,
+                    inflation.filter(|_| !job.work.is_write()),
+                );
             }
             Outcome::Failed(error @ (BmcError::Silent { .. } | BmcError::Unreachable { .. })) => {
                 self.counters.silent += 1;
@@ -51,7 +54,7 @@ impl<T> SyncPool<T> {
                     state.silent(error.clone(), now, spread, &self.settings);
                     let silent = matches!(error, BmcError::Silent { .. });
                     if silent && !was_suspect {
-                        self.knee.silent();
+                        self.knee.silent(flight.started);
                     }
                 }
             }

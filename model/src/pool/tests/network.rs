@@ -316,7 +316,7 @@ fn best_fixed(switch: Switch) -> u64 {
 
 fn finds_the_knee(switch: Switch) {
     let best = best_fixed(switch);
-    for start in [8, 100, 2048] {
+    for start in [8, 32, 100, 500, 2048] {
         let mut world = World::new(switch, from(start));
         let rate = world.rate(60, 80);
         let limit = world.pool.stats(Mono(world.now_us / 1000)).limit;
