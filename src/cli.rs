@@ -69,6 +69,9 @@ pub(crate) struct DevArgs {
     /// How many of them speak Redfish; half of them without it.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) redfish: Option<u32>,
+    /// How long a machine takes from a power command until its power has changed.
+    #[arg(long, default_value_t = 0, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u32).range(0..=600_000))]
+    pub(crate) power_delay: u32,
     /// Seconds between two power syncs of a machine: short, so that one can watch.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) sync_interval: u32,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What this member knows of its own promises as a voter, and of those of the voters that elected it.
-pub struct LeaderLease {
+pub(crate) struct LeaderLease {
     period: Duration,
     env: Env,
     /// When a promise was last known not to have been kept.
@@ -19,7 +19,7 @@ pub struct LeaderLease {
 
 impl LeaderLease {
     /// The lease of a process that starts now, and so has waived whatever the one before it promised.
-    pub fn new(period: Duration, env: Env) -> Self {
+    pub(crate) fn new(period: Duration, env: Env) -> Self {
         let waived = AtomicU64::new(env.clock.now().0);
         Self {
             period,
@@ -29,19 +29,19 @@ impl LeaderLease {
     }
 
     /// How long a voter refuses other candidates after it heard from a leader.
-    pub const fn period(&self) -> Duration {
+    pub(crate) const fn period(&self) -> Duration {
         self.period
     }
 
     /// Somebody elects, or helps to elect, without waiting for the lease to end.
-    pub fn waive(&self) {
+    pub(crate) fn waive(&self) {
         let now = self.env.clock.now().0;
         self.waived.fetch_max(now, Ordering::AcqRel);
     }
 
     /// Whether the leader before can have proved nothing with this voter's help for a whole lease, if this voter has voted
     /// for another. Who waived its lease longer ago than that stopped to answer that leader longer ago than that.
-    pub fn kept(&self) -> bool {
+    pub(crate) fn kept(&self) -> bool {
         let waived = Mono(self.waived.load(Ordering::Acquire));
         self.env.clock.now().since(waived) >= self.period
     }

@@ -81,7 +81,7 @@ class Conductor:
 class Cluster:
     """`baton dev` with this many machines; use as a context."""
 
-    def __init__(self, binary, nodes, redfish, interval, port=7385, conductors=3):
+    def __init__(self, binary, nodes, redfish, interval, port=7385, conductors=3, power_delay=0):
         self.binary = binary
         self.nodes = nodes
         self.control = Endpoint(port + 5, timeout=60.0)
@@ -90,6 +90,7 @@ class Cluster:
         self.command = [
             binary, "dev", "--nodes", str(nodes), "--redfish", str(redfish), "--sync-interval", str(interval),
             "--api-port", str(port), "--conductors", str(conductors), "--data-dir", self.data,
+            "--power-delay", str(power_delay),
         ]
         self.process = None
 

@@ -12,10 +12,11 @@ use crate::output;
 use crate::signals::StopSignal;
 use anyhow::Context as _;
 use baton_bmc::sim::Layout::Addresses;
-use baton_bmc::sim::{Farm, FarmConfig};
+use baton_bmc::sim::{Farm, FarmConfig, SoftOff, Timing};
 use baton_compute::sim::Simulator;
 use conductors::{Conductor, Layout};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where the simulated BMCs' certificate authority is written, in the data directory.
 const BMC_CA: &str = "bmc-ca.pem";
@@ -31,7 +32,8 @@ async fn serve(args: DevArgs) -> anyhow::Result<()> {
     let data = DataDir::open(args.data_dir)?;
     let layout = Layout::new(args.api_port, args.conductors, args.sync_interval).await?;
     let redfish = args.redfish.unwrap_or(args.nodes / 2).min(args.nodes);
-    let farm = start_farm(args.nodes - redfish, redfish, data.path(), &layout).await?;
+    let delay = Duration::from_millis(args.power_delay.into());
+    let farm = start_farm((args.nodes - redfish, redfish), delay, data.path(), &layout).await?;
     let compute = start_compute(&layout).await?;
     let ca = data.path().join(BMC_CA);
     let mut cluster = Vec::new();
@@ -88,12 +90,24 @@ async fn bring_up(
     conductors::watch(cluster).await
 }
 
-async fn start_farm(ipmi: u32, redfish: u32, data: &Path, layout: &Layout) -> anyhow::Result<Farm> {
+async fn start_farm(
+    (ipmi, redfish): (u32, u32),
+    delay: Duration,
+    data: &Path,
+    layout: &Layout,
+) -> anyhow::Result<Farm> {
     let mut config = FarmConfig {
         ipmi,
         redfish,
         ca_file: Some(data.join(BMC_CA)),
         control: Some(([127, 0, 0, 1], layout.control_port()).into()),
+        timing: Timing {
+            on: delay,
+            off: delay,
+            cycle: delay,
+            reset: delay,
+            soft_off: SoftOff::After(delay),
+        },
         ..FarmConfig::default()
     };
     if let Some((of_ipmi, of_redfish)) = layout.bmc_ports() {

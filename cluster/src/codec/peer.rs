@@ -155,7 +155,7 @@ pub struct AskVote {
 
 impl AskVote {
     /// Whether the leader itself chose the candidate; voters then do not wait for its lease to end.
-    pub const fn waives_lease(&self) -> bool {
+    pub(crate) const fn waives_lease(&self) -> bool {
         self.leadership_transfer
     }
 }
@@ -187,12 +187,12 @@ pub struct Voted {
     granted: bool,
     last: Option<LogIdRec>,
     /// See [`crate::lease::LeaderLease::kept`].
-    pub lease_kept: bool,
+    pub(crate) lease_kept: bool,
 }
 
 impl Voted {
     /// The answer of a voter that kept the lease of the leader before, or did not.
-    pub fn new(response: VoteResponse<TypeConfig>, lease_kept: bool) -> Self {
+    pub(crate) fn new(response: VoteResponse<TypeConfig>, lease_kept: bool) -> Self {
         Self {
             vote: response.vote.into(),
             granted: response.vote_granted,

@@ -2,10 +2,12 @@
 
 use super::goal::Goal;
 use super::plan::Step;
-use super::work::{Doing, POLL_FIRST, POLL_MAX, Poll};
+use super::work::{Doing, Poll, poll_again};
 use super::{Context, Effect, NodeCore, Phase, RETRY_AFTER, ReadError, Urgency};
+use crate::env::Mono;
 use crate::node::power::PowerState;
 use crate::port::bmc::{BmcError, ErrorClass, PowerAction, PowerReading};
+use std::time::Duration;
 
 impl NodeCore {
     /// The read that a power request begins with. One that was made just before the intent was opened serves as well, and
@@ -17,16 +19,16 @@ impl NodeCore {
         } else if let (Some(ticket), Phase::Working(work)) = (self.asked.take(), &mut self.phase) {
             work.doing = Doing::Reading(ticket);
         } else {
-            self.ask(Urgency::User, out);
+            self.ask(context.now, Urgency::User, out);
         }
     }
 
-    pub(super) fn ask(&mut self, urgency: Urgency, out: &mut Vec<Effect>) {
+    pub(super) fn ask(&mut self, now: Mono, urgency: Urgency, out: &mut Vec<Effect>) {
         let ticket = self.ticket();
         out.push(Effect::Read { ticket, urgency });
         if let Phase::Working(work) = &mut self.phase {
             match &mut work.doing {
-                Doing::Polling { next, .. } => *next = Poll::Asked(ticket),
+                Doing::Polling { next, .. } => *next = Poll::Asked(ticket, now),
                 doing => *doing = Doing::Reading(ticket),
             }
         }
@@ -46,7 +48,11 @@ impl NodeCore {
         } = &mut work.doing
         {
             let waited = context.now.since(*since);
-            let again = context.now + (waited / 10).clamp(POLL_FIRST, POLL_MAX);
+            let took = match next {
+                Poll::Asked(_, at) => context.now.since(*at),
+                Poll::At(_) => Duration::ZERO,
+            };
+            let again = context.now + poll_again(waited, took);
             match result {
                 Ok(reading) if PowerState::from_reading(reading) == Some(*state) => {
                     self.confirmed = Some((context.now, context.wall));

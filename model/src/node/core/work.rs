@@ -14,12 +14,19 @@ use crate::port::bmc::PowerAction;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// While waiting for a power state, the first poll comes this soon, and later ones after a tenth of the time already
-/// waited: an edge is seen at most a tenth late, and a machine that takes a minute costs about 50 polls.
+/// While waiting for a power state, the first poll comes this soon.
 pub(super) const POLL_FIRST: Duration = Duration::from_millis(20);
 
 /// The longest time between two polls.
-pub(super) const POLL_MAX: Duration = Duration::from_secs(2);
+const POLL_MAX: Duration = Duration::from_secs(2);
+
+/// How long to wait until the next poll, when one that took `took` (the wait for its turn included) came back `waited`
+/// after the command. A fortieth of the wait: an edge is seen 50 ms late if the machine took three seconds, and a minute
+/// costs at most 200 polls. Twice the answer's own time: a slow BMC spends no more than a third of its time on polls, and
+/// ten thousand machines that are switched at once are polled as often as there is room for.
+pub(super) fn poll_again(waited: Duration, took: Duration) -> Duration {
+    (waited / 40).max(took * 2).clamp(POLL_FIRST, POLL_MAX)
+}
 
 /// Where the work stands.
 #[derive(Clone, Debug)]
@@ -56,7 +63,7 @@ pub(super) enum Doing {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Poll {
     At(Mono),
-    Asked(Ticket),
+    Asked(Ticket, Mono),
 }
 
 /// Work for one intent.
@@ -139,7 +146,7 @@ impl Work {
                 ticket: expected, ..
             }
             | Doing::Polling {
-                next: Poll::Asked(expected),
+                next: Poll::Asked(expected, _),
                 ..
             } => *expected == ticket,
             Doing::Fencing(_)
@@ -194,7 +201,7 @@ impl Work {
             | Doing::Closing { at, .. } => *at,
             Doing::Polling {
                 until,
-                next: Poll::Asked(_),
+                next: Poll::Asked(..),
                 ..
             } => *until,
             Doing::Polling {
@@ -288,7 +295,7 @@ impl NodeCore {
                 self.fail(&error, out);
             }
             Goal::InterruptedReboot { .. } | Goal::Verify | Goal::TearDown if has_bmc => {
-                self.ask(Urgency::User, out)
+                self.ask(context.now, Urgency::User, out)
             }
             Goal::Nmi => {
                 self.push_steps([Step::Act(PowerAction::Nmi)]);
@@ -418,8 +425,8 @@ impl NodeCore {
             }
             Doing::Polling {
                 next: Poll::At(at), ..
-            } if *at <= now => self.ask(Urgency::User, out),
-            Doing::ReadAt(at) if *at <= now => self.ask(Urgency::User, out),
+            } if *at <= now => self.ask(now, Urgency::User, out),
+            Doing::ReadAt(at) if *at <= now => self.ask(now, Urgency::User, out),
             Doing::ActAt { at, .. } if *at <= now => self.send_action(context, out),
             Doing::Fencing(_) => self.fence(context, out),
             Doing::Settling(at) if *at <= now => self.advance(context, out),
@@ -435,5 +442,20 @@ impl NodeCore {
             | Doing::Accepted
             | Doing::Closing { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_are_close_for_a_quick_bmc_and_leave_a_slow_one_in_peace() {
+        let ms = Duration::from_millis;
+        assert_eq!(poll_again(ms(20), ms(3)), ms(20));
+        assert_eq!(poll_again(ms(3000), ms(3)), ms(75));
+        assert_eq!(poll_again(ms(3000), ms(400)), ms(800));
+        assert_eq!(poll_again(ms(60_000), ms(3)), ms(1500));
+        assert_eq!(poll_again(ms(600_000), ms(9000)), ms(2000));
     }
 }
