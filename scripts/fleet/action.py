@@ -128,11 +128,12 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("binary")
     options.add_argument("--nodes", type=int, default=10_000)
-    options.add_argument("--count", type=int, default=60)
+    options.add_argument("--count", type=int, default=30)
+    options.add_argument("--only", choices=["latency", "fleet"], help="one half of it")
     options = options.parse_args()
-    for delay in (0, 1000, 3000):
+    for delay in (0, 1000, 3000) if options.only != "fleet" else ():
         latency(options.binary, delay, options.count)
-    for delay in (0, 3000):
+    for delay in (0, 3000) if options.only != "latency" else ():
         with Cluster(options.binary, options.nodes, options.nodes // 2, 600, power_delay=delay) as cluster:
             time.sleep(5)
             before = cluster.usage()
