@@ -9,6 +9,7 @@ use crate::compute_sim::ComputeSimArgs;
 use crate::output;
 use baton_api::CertificateError;
 use baton_cluster::peer::tls::TlsError;
+use baton_cluster::{ClusterError, Fatal};
 use baton_compute::OptionsError;
 use baton_config::ConfigErrors;
 use clap::{Args, Parser, Subcommand};
@@ -124,6 +125,18 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
         || error.is::<OptionsError>()
         || error.is::<CertificateError>()
         || error.is::<TlsError>()
+        || error
+            .downcast_ref::<Fatal>()
+            .is_some_and(|fatal| fatal.expelled)
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                ClusterError::NotAMember
+                    | ClusterError::OtherHost { .. }
+                    | ClusterError::Twice { .. }
+                    | ClusterError::Options { .. }
+            )
+        )
 }
 
 fn dispatch(command: Command) -> anyhow::Result<()> {
@@ -171,6 +184,12 @@ mod tests {
         assert!(!is_about_configuration(&anyhow::anyhow!(
             "the disk is gone"
         )));
+        for (expelled, told) in [(true, true), (false, false)] {
+            let what = "a reason".into();
+            let ended: Result<(), _> = Err(Fatal { what, expelled });
+            let error = ended.context("it ended").expect_err("an error");
+            assert_eq!(is_about_configuration(&error), told);
+        }
     }
 
     #[test]

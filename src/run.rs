@@ -51,7 +51,12 @@ async fn serve(
         tokio::select! {
             biased;
             () = stop.received() => break,
-            fatal = process.fatal() => bail!("the store failed and nothing more may be promised: {}", fatal.what),
+            fatal = process.fatal() => {
+                if fatal.expelled {
+                    return Err(fatal).context("the cluster does not take this process for a member");
+                }
+                bail!("the store failed and nothing more may be promised: {}", fatal.what)
+            }
             () = process.asked_to_leave() => {
                 tracing::info!("leaving the cluster");
                 return process.leave(config.conductor.graceful_shutdown_timeout).await;

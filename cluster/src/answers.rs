@@ -1,7 +1,7 @@
 //! What this member answers to its peers.
 
 use crate::codec::peer::{
-    Founder, Hello, NotDone, Purpose, Request, Response, Standing, Transferred, Voted, Welcome,
+    Founder, NotDone, Purpose, Request, Response, Standing, Transferred, Voted,
 };
 use crate::codec::raft::Blob;
 use crate::codec::state::{decode_proposals, encode_replies_of};
@@ -9,7 +9,7 @@ use crate::lease::LeaderLease;
 use crate::membership;
 use crate::peer::Local;
 use crate::peer::lives::Lives;
-use crate::peer::server::{Answer, Caller};
+use crate::peer::server::Caller;
 use crate::raft::network::Peers;
 use crate::raft::snapshot::Arriving;
 use crate::raft::types::{Raft, RaftId};
@@ -22,7 +22,6 @@ use openraft::{ReadPolicy, ServerState};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// How long a stranger's request may take when it is passed on to the leader.
 const ADMIT_LIMIT: Duration = Duration::from_secs(10);
@@ -89,7 +88,7 @@ impl Answers {
         self.respond(caller, request).await
     }
 
-    async fn respond(&self, caller: Caller, request: Request) -> Response {
+    pub(crate) async fn respond(&self, caller: Caller, request: Request) -> Response {
         let Some(raft) = self.raft.get() else {
             return failed("this conductor is starting");
         };
@@ -287,27 +286,6 @@ impl Answers {
             leads: metrics.state == ServerState::Leader,
         }
     }
-
-    /// Whether a caller may be who it says, as far as this member knows the members.
-    fn check_member(&self, hello: &Hello) -> Result<(), String> {
-        let Some(raft) = self.raft.get() else {
-            return Ok(());
-        };
-        let metrics = raft.metrics();
-        let metrics = metrics.borrow_watched();
-        match metrics.membership_config.get_node(&hello.from) {
-            Some(known) if known.host != hello.host => Err(format!(
-                "conductor {} is {}, the caller is {}",
-                hello.from, known.host, hello.host
-            )),
-            None if metrics.state == ServerState::Leader => Err(format!(
-                "conductor {} is no member of the cluster",
-                hello.from
-            )),
-            // A member that lags may not know its newest fellows.
-            Some(_) | None => Ok(()),
-        }
-    }
 }
 
 /// Whether `id` takes part; only the leader can tell for sure, and everybody else trusts it.
@@ -405,61 +383,4 @@ pub(crate) async fn hand_over(raft: &Raft, to: RaftId) -> Result<u64, NotDone> {
         .await
         .map_err(|fatal| NotDone::Unknown(fatal.to_string()))?;
     Ok(last.unwrap_or(0))
-}
-
-impl Answer for Answers {
-    fn greet(&self, hello: &Hello) -> Welcome {
-        let refused = |reason: String| Welcome::Refused { reason };
-        if hello.purpose == Purpose::Join {
-            if hello.cluster != Uuid::nil() || hello.from != 0 {
-                return refused("a member of a cluster cannot join one".to_owned());
-            }
-        } else {
-            if hello.cluster != self.local.cluster {
-                return refused(format!(
-                    "this is cluster {}, the caller belongs to {}",
-                    self.local.cluster, hello.cluster
-                ));
-            }
-            if hello.to != self.local.id {
-                return refused(format!(
-                    "this is conductor {}, the caller wants {}",
-                    self.local.id, hello.to
-                ));
-            }
-            if hello.from == self.local.id || hello.from == 0 {
-                return refused(format!(
-                    "the caller says that it is conductor {}; two processes have one identity",
-                    hello.from
-                ));
-            }
-            let heard = self
-                .check_member(hello)
-                .and_then(|()| self.lives.greet(hello.from, hello.incarnation, hello.life));
-            if let Err(reason) = heard {
-                return refused(reason);
-            }
-        }
-        Welcome::Accepted {
-            conductor: self.local.id,
-            incarnation: self.local.incarnation,
-            life: self.local.life,
-            host: self.host.clone(),
-        }
-    }
-
-    fn connected(&self, caller: Caller, open: bool) {
-        if caller.purpose == Purpose::Join {
-            return;
-        }
-        if open {
-            self.lives.opened(caller.id, caller.life);
-        } else {
-            self.lives.closed(caller.id, caller.life);
-        }
-    }
-
-    fn answer(&self, caller: Caller, request: Request) -> BoxFuture<'_, Response> {
-        Box::pin(self.respond(caller, request))
-    }
 }

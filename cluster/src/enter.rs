@@ -211,19 +211,13 @@ impl Cluster {
         patience: Duration,
     ) -> Result<(), ClusterError> {
         let id = self.conductor().0;
-        let (alone, known) = {
+        let alone = {
             let metrics = self.raft().metrics();
             let metrics = metrics.borrow_watched();
-            let nodes = metrics.membership_config.membership().nodes();
-            (
-                nodes.count() == 0,
-                metrics.membership_config.get_node(&id).cloned(),
-            )
+            metrics.membership_config.membership().nodes().count() == 0
         };
         if alone {
             stranger.join(id, member, via, patience).await?;
-        } else if known.is_some_and(|known| known.address != member.address) {
-            self.announce_move(member.clone());
         }
         Ok(())
     }
@@ -358,8 +352,8 @@ fn named_by(founders: &BTreeMap<RaftId, Founder>) -> Uuid {
 struct Porch(Card);
 
 impl Answer for Porch {
-    fn greet(&self, hello: &Hello) -> Welcome {
-        if hello.purpose == Purpose::Join {
+    fn greet<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Welcome> {
+        let welcome = if hello.purpose == Purpose::Join {
             Welcome::Accepted {
                 conductor: 0,
                 incarnation: Incarnation(0),
@@ -369,8 +363,10 @@ impl Answer for Porch {
         } else {
             Welcome::Refused {
                 reason: "this conductor is a member of no cluster yet".to_owned(),
+                twin: false,
             }
-        }
+        };
+        Box::pin(async move { welcome })
     }
 
     fn answer(&self, _: Caller, request: Request) -> BoxFuture<'_, Response> {

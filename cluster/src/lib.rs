@@ -11,6 +11,7 @@ pub mod bench;
 pub mod codec;
 mod enter;
 pub mod error;
+mod greeting;
 pub mod handle;
 pub mod identity;
 pub mod kv;
@@ -28,6 +29,7 @@ mod storage;
 mod stranger;
 mod upkeep;
 pub mod watch;
+mod whereabouts;
 mod window;
 
 pub use answers::CallHandler;

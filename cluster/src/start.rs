@@ -222,6 +222,7 @@ pub(crate) async fn assemble(
         host: host_name.clone(),
         lives: lives.clone(),
         known: OnceLock::new(),
+        fatal: Some(fatal.clone()),
         tasks: tasks.clone(),
         stop: stop.clone(),
     });
@@ -271,8 +272,7 @@ pub(crate) async fn assemble(
     let known = move |id: RaftId| {
         let metrics = core.metrics();
         let metrics = metrics.borrow();
-        let member = metrics.membership_config.get_node(&id);
-        member.map(|member| member.host.clone())
+        metrics.membership_config.get_node(&id).cloned()
     };
     dialer.known.set(Box::new(known)).ok();
     tasks.spawn(async move { drop(server.run(door.listener).await) });

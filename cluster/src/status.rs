@@ -53,7 +53,12 @@ impl ClusterStatus for Cluster {
             let log_id = replication.get(&id).copied().flatten()?;
             Some(LogIndex(log_id.index))
         };
-        let heard_ms = |id: RaftId| u64::try_from(heard(id)?.as_millis()).ok();
+        // Followers hear nothing of each other while there is a leader; that would look like trouble.
+        let tells = |id: RaftId| leader.is_none_or(|leader| leader == metrics.id || leader == id);
+        let heard_ms = |id: RaftId| {
+            let heard = heard(id).filter(|_| tells(id))?;
+            u64::try_from(heard.as_millis()).ok()
+        };
         ClusterReport {
             cluster: self.cluster_id(),
             me: ConductorId(metrics.id),

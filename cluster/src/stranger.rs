@@ -4,10 +4,11 @@ use crate::codec::peer::{Card, NotDone, Purpose, Request, Response, Standing};
 use crate::error::ClusterError;
 use crate::peer::Local;
 use crate::peer::link::{Dialer, Link, LinkError};
-use crate::peer::lives::Lives;
+use crate::peer::lives::{Found, Lives};
 use crate::peer::transport::Transport;
 use crate::raft::types::{Member, RaftId};
 use baton_model::ids::{ConductorId, Incarnation};
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ use uuid::Uuid;
 
 /// How long one conductor may take to answer somebody who looks around.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long it may take to be let in somewhere: a round trip, and one lost packet.
+const KNOCK_LIMIT: Duration = Duration::from_millis(1500);
 
 /// How long one member may take to admit a newcomer: the leader writes one or two entries for it.
 const ADMIT_LIMIT: Duration = Duration::from_secs(15);
@@ -43,6 +47,7 @@ impl Stranger {
                 host: host.to_owned(),
                 lives: Arc::new(Lives::default()),
                 known: OnceLock::new(),
+                fatal: None,
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
             }),
@@ -73,6 +78,27 @@ impl Stranger {
             Ok(Response::Standing(standing)) => Ok(Seen::Member(standing)),
             Ok(other) => Err(format!("{address}: {other:?}")),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Which process of conductor `id` of `cluster` is at `address`.
+    pub(crate) async fn find(&self, address: &str, cluster: Uuid, id: RaftId) -> Found {
+        let knock = self.dialer.transport.knock(address);
+        match tokio::time::timeout(KNOCK_LIMIT, knock).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Found::Nobody;
+            }
+            Ok(Err(_)) | Err(_) => return Found::Nothing,
+        }
+        match self.look(address, None).await {
+            Ok(Seen::Member(standing))
+                if (standing.cluster, standing.conductor) == (cluster, id) =>
+            {
+                Found::Process(standing.life)
+            }
+            Ok(Seen::Member(_) | Seen::Founder(_)) => Found::Nobody,
+            Err(_) => Found::Mute,
         }
     }
 

@@ -6,8 +6,8 @@
 use crate::codec::peer::MembershipChange;
 use crate::handle::{Cluster, Inner};
 use crate::identity::KnownPeers;
-use crate::raft::types::{Member, RaftId};
-use crate::stranger::{Seen, Stranger};
+use crate::raft::types::RaftId;
+use crate::whereabouts::{find_leader, moved, note_move, tell_of_move};
 use baton_model::command::Command;
 use baton_model::ids::ConductorId;
 use baton_model::state::ConductorStatus;
@@ -33,8 +33,11 @@ const LAG_MAX: u64 = 200;
 /// A newcomer that was admitted and has never answered is forgotten after this time; it may ask again.
 const NEWCOMER_LIMIT: Duration = Duration::from_secs(600);
 
-/// A member without a leader asks this often whether it is still a member.
-const OUTCAST_AFTER: Duration = Duration::from_secs(3);
+/// A member that does not lead asks the leader this often whether it is still a member.
+const ASK_AFTER: Duration = Duration::from_secs(3);
+
+/// A member that is found elsewhere than the membership says is heard by nobody until it has told the leader.
+const MOVED_ASK_AFTER: Duration = Duration::from_millis(500);
 
 /// How the membership is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,26 +114,6 @@ impl Cluster {
         };
         inner.tasks.spawn(keep(Arc::downgrade(inner), keeper));
     }
-
-    /// Tells the cluster that this member is found elsewhere now.
-    pub(crate) fn announce_move(&self, member: Member) {
-        let cluster = Self::clone(self);
-        let tasks = self.inner().tasks.clone();
-        tasks.spawn(async move {
-            let id = cluster.conductor().0;
-            let change = MembershipChange::Move {
-                id,
-                member: member.clone(),
-            };
-            match cluster.change_membership(change).await {
-                Ok(()) => tracing::info!(address = member.address, "the others know where this conductor is now"),
-                Err(error) => tracing::error!(
-                    address = member.address, %error,
-                    "the others could not be told where this conductor is now; start it again when there is a leader"
-                ),
-            }
-        });
-    }
 }
 
 async fn keep(inner: Weak<Inner>, mut keeper: Keeper) {
@@ -163,13 +146,14 @@ impl Keeper {
             self.lead(cluster).await;
         } else {
             self.silent.clear();
-            self.ask_whether_removed(cluster).await;
+            self.ask_the_leader(cluster).await;
         }
     }
 
     // --- As the leader ------------------------------------------------------------------------------
 
     async fn lead(&mut self, cluster: &Cluster) {
+        note_move(cluster).await;
         if let Some(change) = plan(&self.sights(cluster), self.upkeep.voter_lost_after) {
             tracing::warn!(?change, "the leader changes the membership");
             if let Err(error) = cluster.change_membership(change).await {
@@ -256,38 +240,30 @@ impl Keeper {
         }
     }
 
-    /// A member that was removed hears nothing more; it has to ask.
-    async fn ask_whether_removed(&mut self, cluster: &Cluster) {
-        if self.asked.elapsed() < OUTCAST_AFTER {
+    /// A member that was removed, or that is found elsewhere than before, hears nothing more; it has to ask. Whom it
+    /// last knew as the leader may be gone, so it looks at everybody.
+    async fn ask_the_leader(&mut self, cluster: &Cluster) {
+        let pause = match moved(cluster) {
+            Some(_) => MOVED_ASK_AFTER,
+            None => ASK_AFTER,
+        };
+        if self.asked.elapsed() < pause {
             return;
         }
-        self.asked = Instant::now();
-        let (me, others) = {
-            let metrics = cluster.raft().metrics();
-            let metrics = metrics.borrow_watched();
-            let nodes = metrics.membership_config.membership().nodes();
-            let others: Vec<String> = nodes
-                .filter(|(id, _)| **id != metrics.id)
-                .map(|(_, member)| member.address.clone())
-                .collect();
-            (metrics.id, others)
-        };
-        let stranger = Stranger::new(cluster.transport(), cluster.host_name());
-        for address in others {
-            if let Ok(Seen::Member(standing)) = stranger.look(&address, None).await
-                && standing.leads
-                && standing.cluster == cluster.cluster_id()
-            {
-                if !standing.members.contains_key(&me) {
-                    cluster.inner().fatal.report(format!(
-                        "this conductor ({me}) was removed from the cluster. To bring it back, move its data directory \
-                         away and let it join as a new member with `baton cluster join`"
-                    ));
+        let me = cluster.conductor().0;
+        if let Some(standing) = find_leader(cluster).await {
+            match standing.members.get(&me) {
+                None => cluster.inner().fatal.expel(format!(
+                    "this conductor ({me}) was removed from the cluster. To bring it back, move its data directory \
+                     away and let it join as a new member with `baton cluster join`"
+                )),
+                Some(known) if known.address != cluster.address() => {
+                    tell_of_move(cluster, &standing).await;
                 }
-                break;
+                Some(_) => {}
             }
         }
-        stranger.close().await;
+        self.asked = Instant::now();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Faults of processes, disks and clocks, on one cluster of three conductors: after each, what was acknowledged is
 //! there, and everybody is back.
 
+use crate::identity;
 use crate::rack::{Conductor, Place, Rack};
 use crate::support::eventually;
 use std::os::unix::fs::FileExt as _;
@@ -60,7 +61,8 @@ fn a_cluster_survives_what_happens_to_one_of_its_processes_disks_and_clocks() {
         Err(reason) => eprintln!("SKIPPED: failing fsync and stepped clock: {reason}"),
     }
     damaged_store(&mut rack);
-    one_identity_twice(&mut rack, dir.path());
+    identity::one_identity_twice(&mut rack, dir.path());
+    identity::a_copy_during_a_pause(&mut rack, dir.path());
     drains(&mut rack);
     rack.stop_all();
 }
@@ -81,7 +83,7 @@ fn kills(rack: &mut Rack) {
 }
 
 /// How often a conductor began a life, as another one knows it.
-fn lives(rack: &Rack, number: usize) -> u64 {
+pub(crate) fn lives(rack: &Rack, number: usize) -> u64 {
     let (host, other) = (rack.at(number).host.clone(), rack.at(number % 3 + 1));
     let members = other.admin("/admin/v1/members").expect("it answers");
     let members = members["members"].as_array().expect("a list");
@@ -202,40 +204,6 @@ fn damaged_store(rack: &mut Rack) {
     );
 }
 
-/// Processes that claim to be a conductor that runs.
-fn one_identity_twice(rack: &mut Rack, root: &Path) {
-    let first = rack.at(1);
-    let id = first.id().expect("it answers");
-    // On its own directory.
-    let mut twin = Conductor::new(&first.host, Place::loopback(), &root.join("twin"), "");
-    let config = std::fs::read_to_string(first.config()).expect("there");
-    std::fs::write(twin.config(), &config).expect("written");
-    let said = twin.start_and_fail();
-    assert!(said.contains("in use by another process"), "{said}");
-    // On a copy of it, everything else alike.
-    let copy = twin.data();
-    let copied = Command::new("cp")
-        .arg("-r")
-        .args([first.data(), copy.clone()])
-        .status();
-    assert!(copied.expect("cp runs").success());
-    let moved = config.replace(
-        &first.data().display().to_string(),
-        &copy.display().to_string(),
-    );
-    std::fs::write(twin.config(), moved).expect("written");
-    let said = twin.start_and_fail();
-    assert!(said.contains("runs already"), "{said}");
-    // Its host name, with an empty directory: it waits for the first one's end, and gives up.
-    std::fs::remove_dir_all(&copy).expect("removed");
-    twin.configure(&format!("join = [\"{}\"]", rack.at(2).place.peer()));
-    let refused = twin.cluster_error(&["join"]);
-    assert!(refused.contains("which is alive"), "{refused}");
-    rack.write(1);
-    rack.settle();
-    assert_eq!(rack.at(1).id(), Some(id));
-}
-
 /// An operator drains a conductor: it stays drained when it is killed and comes back, until it is undrained.
 fn drains(rack: &mut Rack) {
     let victim = rack.leader() % 3 + 1;
@@ -278,47 +246,6 @@ fn drains(rack: &mut Rack) {
         let (status, nodes) = shown(rack, victim)?;
         (status == "up" && nodes > 0).then_some(())
     });
-}
-
-#[test]
-#[ignore = "a conductor that comes back under another address is not found there yet; remove it and let it join anew"]
-fn a_conductor_that_comes_back_under_another_address_is_found_there() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let places: Vec<Place> = (0..3).map(|_| Place::loopback()).collect();
-    let mut rack = Rack::found(dir.path(), &places, None);
-    rack.start_all();
-    rack.write(1);
-    moves(&mut rack);
-    rack.stop_all();
-}
-
-/// A conductor is found elsewhere after a restart: it tells the others, whose files still have its old address.
-fn moves(rack: &mut Rack) {
-    let mover = rack.leader() % 3 + 1;
-    let host = rack.at(mover).host.clone();
-    rack.at_mut(mover).stop();
-    let (old, new) = (rack.at(mover).place.peer(), Place::loopback().peer());
-    let config = std::fs::read_to_string(rack.at(mover).config()).expect("there");
-    assert!(config.contains(&old), "{config}");
-    let config = config.replace(&old, &new);
-    std::fs::write(rack.at(mover).config(), config).expect("written");
-    rack.at_mut(mover).start();
-    rack.write(mover);
-    rack.settle();
-    for number in 1..=3 {
-        eventually("everybody to know where it is", || {
-            let members = rack.at(number).admin("/admin/v1/members")?;
-            let mut members = members["members"].as_array()?.iter();
-            let member = members.find(|one| one["host"] == host.as_str())?;
-            (member["address"] == new.as_str()).then_some(())
-        });
-    }
-    // They reach it there when they begin anew, too.
-    let leader = rack.leader();
-    rack.at_mut(leader).stop();
-    rack.at_mut(leader).start();
-    rack.write(leader);
-    rack.settle();
 }
 
 #[test]

@@ -3,8 +3,10 @@
 mod compute;
 mod dev;
 mod disabled;
+mod failover;
 mod faults;
 mod fencing;
+mod identity;
 mod operators;
 mod partitions;
 mod rack;

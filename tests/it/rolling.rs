@@ -15,7 +15,13 @@ const CLIENTS: usize = 4;
 
 /// One request to whichever conductor takes the connection, as through a load balancer; its status and body. What breaks
 /// off after it was sent is an error.
-fn send(ports: &[u16], first: usize, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) fn send(
+    ports: &[u16],
+    first: usize,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, String) {
     for at in 0..100 {
         let port = ports[(first + at) % ports.len()];
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {

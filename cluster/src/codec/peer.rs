@@ -70,6 +70,8 @@ pub enum Welcome {
     Refused {
         /// Why, for the operator of the other end.
         reason: String,
+        /// The caller is the second process of a conductor that runs, says the leader: it has to end.
+        twin: bool,
     },
 }
 

@@ -23,10 +23,12 @@ pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// Why the process must end: its storage or its consensus core can no longer be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}; exit, and let the service manager start the conductor again")]
+#[error("{what}{}", if *expelled { "" } else { "; exit, and let the service manager start the conductor again" })]
 pub struct Fatal {
-    /// What failed, with its cause.
+    /// What failed, with its cause; or why the cluster does not take this process for a member.
     pub what: Arc<str>,
+    /// The cluster does not take this process for a member. To start it again does not help.
+    pub expelled: bool,
 }
 
 /// Where the first fatal error is published.
@@ -40,14 +42,26 @@ impl FatalSender {
         Self(Arc::new(watch::Sender::new(None)))
     }
 
-    /// Publishes `what`, unless something was published before.
+    /// Publishes what failed, unless something was published before.
     pub fn report(&self, what: String) {
+        self.publish(what, false);
+    }
+
+    /// Publishes why the cluster does not take this process for a member, unless something was published before.
+    pub fn expel(&self, why: String) {
+        self.publish(why, true);
+    }
+
+    fn publish(&self, what: String, expelled: bool) {
         self.0.send_if_modified(|current| {
             if current.is_some() {
                 return false;
             }
-            tracing::error!(error = %what, "storage or consensus failed, this conductor must exit");
-            *current = Some(Fatal { what: what.into() });
+            tracing::error!(error = %what, "this conductor must exit");
+            *current = Some(Fatal {
+                what: what.into(),
+                expelled,
+            });
             true
         });
     }

@@ -7,7 +7,8 @@ use super::transport::{BoxStream, Proof, Transport};
 use crate::codec::peer::{
     Hello, PROTOCOL, Purpose, Request, Response, Welcome, decode_message, encode_message,
 };
-use crate::raft::types::RaftId;
+use crate::kv::writer::FatalSender;
+use crate::raft::types::{Member, RaftId};
 use baton_model::ids::Incarnation;
 use std::collections::BTreeMap;
 use std::io;
@@ -97,16 +98,26 @@ pub struct Dialer {
     pub host: String,
     /// Which process each peer is.
     pub lives: Arc<Lives>,
-    /// Tells the host name of a member; set once the membership is known.
+    /// Tells who and where a member is; set once the membership is known.
     pub known: OnceLock<Known>,
+    /// Where to tell that this process is the second of its conductor and has to end; a stranger is nobody's second.
+    pub fatal: Option<FatalSender>,
     /// Owns the connections' tasks.
     pub tasks: TaskTracker,
     /// Ends them.
     pub stop: CancellationToken,
 }
 
-/// Tells the host name under which a conductor is known.
-pub type Known = Box<dyn Fn(RaftId) -> Option<String> + Send + Sync>;
+impl Dialer {
+    /// Who and where a member is, as far as this one knows.
+    #[must_use]
+    pub fn member(&self, id: RaftId) -> Option<Member> {
+        self.known.get().and_then(|known| known(id))
+    }
+}
+
+/// Tells the host name and the address under which a conductor is known.
+pub type Known = Box<dyn Fn(RaftId) -> Option<Member> + Send + Sync>;
 
 /// One connection to one peer for one purpose. Clones share it.
 #[derive(Clone)]
@@ -275,7 +286,12 @@ impl Link {
                 }
                 Ok(stream)
             }
-            Welcome::Refused { reason } => Err(self.unreachable(format!("refused: {reason}"))),
+            Welcome::Refused { reason, twin } => {
+                if let Some(fatal) = self.0.dialer.fatal.as_ref().filter(|_| twin) {
+                    fatal.expel(reason.clone());
+                }
+                Err(self.unreachable(format!("refused: {reason}")))
+            }
         }
     }
 
@@ -291,11 +307,12 @@ impl Link {
             return Err(format!("conductor {conductor} answers there"));
         }
         let dialer = &self.0.dialer;
-        if let Some(known) = dialer.known.get().and_then(|known| known(conductor))
-            && known != host
+        if let Some(known) = dialer.member(conductor)
+            && known.host != host
         {
             return Err(format!(
-                "{host} answers there, conductor {conductor} is {known}"
+                "{host} answers there, conductor {conductor} is {}",
+                known.host
             ));
         }
         dialer.lives.answered(conductor, incarnation, life)

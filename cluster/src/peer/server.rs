@@ -43,28 +43,11 @@ pub struct Caller {
 
 /// Answers.
 pub trait Answer: Send + Sync {
-    /// Whether to talk to this caller.
-    fn greet(&self, hello: &Hello) -> Welcome;
-
-    /// A connection of this caller was opened, or closed.
-    fn connected(&self, caller: Caller, open: bool) {
-        let _: (Caller, bool) = (caller, open);
-    }
+    /// Whether to talk to this caller. It may take a look at the caller's own address.
+    fn greet<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Welcome>;
 
     /// Answers one question. The caller may be gone by then; the work is done all the same.
     fn answer(&self, caller: Caller, request: Request) -> BoxFuture<'_, Response>;
-}
-
-/// Tells of the end of a connection, however it ends.
-struct Open<'a> {
-    answer: &'a dyn Answer,
-    caller: Caller,
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.answer.connected(self.caller, false);
-    }
 }
 
 /// What the answering end needs.
@@ -120,11 +103,6 @@ impl Server {
     async fn serve(&self, stream: BoxStream) -> io::Result<()> {
         let greeted = tokio::time::timeout(GREETING_LIMIT, self.greet(stream)).await;
         let (stream, caller) = greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        self.answer.connected(caller, true);
-        let _open = Open {
-            answer: &*self.answer,
-            caller,
-        };
         let (reader, writer) = tokio::io::split(stream);
         let mut reader = BufReader::with_capacity(BUFFER, reader);
         let mut writer = BufWriter::with_capacity(BUFFER, writer);
@@ -173,15 +151,19 @@ impl Server {
         let message = frame::read(&mut stream).await?;
         let hello: Hello = decode_message(&message.body)?;
         let welcome = if let Err(reason) = proof.check(&hello.host) {
-            Welcome::Refused { reason }
+            Welcome::Refused {
+                reason,
+                twin: false,
+            }
         } else if hello.protocol == PROTOCOL {
-            self.answer.greet(&hello)
+            self.answer.greet(&hello).await
         } else {
             Welcome::Refused {
                 reason: format!(
                     "it speaks protocol {PROTOCOL}, the caller {}; run one version of baton, or two that follow each other",
                     hello.protocol
                 ),
+                twin: false,
             }
         };
         let body = encode_message(&welcome)?;
@@ -196,7 +178,7 @@ impl Server {
                 };
                 Ok((stream, caller))
             }
-            Welcome::Refused { reason } => {
+            Welcome::Refused { reason, .. } => {
                 tracing::warn!(conductor = hello.from, reason, "refused a peer");
                 Err(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
             }

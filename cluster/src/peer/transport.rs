@@ -19,6 +19,11 @@ pub trait Transport: Send + Sync {
     /// Connects to `host:port`.
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>>;
 
+    /// Whether anything takes connections at `host:port`; nothing is said to it.
+    fn knock<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move { self.connect(address).await.map(drop) })
+    }
+
     /// Listens on `host:port`.
     fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
 
@@ -65,6 +70,10 @@ impl Tcp {
 impl Transport for Tcp {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>> {
         Box::pin(async move { Ok(self.dial(address).await?.0) })
+    }
+
+    fn knock<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move { TcpStream::connect(address).await.map(drop) })
     }
 
     fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<(BoxStream, Proof)>> {

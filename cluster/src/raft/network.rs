@@ -101,8 +101,8 @@ impl Peers {
     fn peer(&self, target: RaftId, node: &Member, purpose: Purpose) -> Peer {
         Peer {
             link: self.link(target, &node.address, purpose),
-            transfers: self.transfers.clone(),
-            lease: self.lease.clone(),
+            purpose,
+            peers: self.clone(),
         }
     }
 }
@@ -123,8 +123,8 @@ fn fitting(entries: &[Entry]) -> usize {
 /// One peer as openraft sees it.
 pub struct Peer {
     link: Link,
-    transfers: Arc<AtomicU64>,
-    lease: Arc<LeaderLease>,
+    purpose: Purpose,
+    peers: Peers,
 }
 
 fn rpc_error(error: LinkError) -> RPCError<TypeConfig> {
@@ -145,16 +145,27 @@ fn unexpected(response: &Response) -> RPCError<TypeConfig> {
 }
 
 impl Peer {
+    /// Openraft keeps this peer when the membership says that it is found elsewhere; whoever is not found is looked for
+    /// there the next time.
     async fn ask(
-        &self,
+        &mut self,
         request: Request,
         limit: Duration,
     ) -> Result<Response, RPCError<TypeConfig>> {
-        self.link.ask(&request, limit).await.map_err(rpc_error)
+        let answer = self.link.ask(&request, limit).await;
+        if answer.is_err()
+            && let Some(member) = self.peers.dialer.member(self.link.peer())
+            && member.address != self.link.address()
+        {
+            self.link = self
+                .peers
+                .link(self.link.peer(), &member.address, self.purpose);
+        }
+        answer.map_err(rpc_error)
     }
 
     async fn vote_like(
-        &self,
+        &mut self,
         request: Request,
         option: &RPCOption,
     ) -> Result<Voted, RPCError<TypeConfig>> {
@@ -165,7 +176,7 @@ impl Peer {
         Ok(voted)
     }
 
-    async fn snapshot_part(&self, request: Request) -> Result<(), RPCError<TypeConfig>> {
+    async fn snapshot_part(&mut self, request: Request) -> Result<(), RPCError<TypeConfig>> {
         let response = self.ask(request, PART_LIMIT).await?;
         let Response::SnapshotGoOn = response else {
             return Err(unexpected(&response));
@@ -174,11 +185,11 @@ impl Peer {
     }
 
     async fn send_snapshot(
-        &self,
+        &mut self,
         vote: Vote,
         snapshot: Snapshot,
     ) -> Result<SnapshotResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let transfer = self.transfers.fetch_add(1, Ordering::Relaxed);
+        let transfer = self.peers.transfers.fetch_add(1, Ordering::Relaxed);
         let head = SnapshotHead {
             vote: vote.into(),
             last_applied: snapshot.meta.last_log_id.map(Into::into),
@@ -254,11 +265,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         if rpc.leadership_transfer {
-            self.lease.waive();
+            self.peers.lease.waive();
         }
         let voted = self.vote_like(Request::Vote(rpc.into()), &option).await?;
         if !voted.lease_kept {
-            self.lease.waive();
+            self.peers.lease.waive();
         }
         Ok(voted.into())
     }

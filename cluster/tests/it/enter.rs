@@ -274,6 +274,15 @@ async fn a_second_process_with_a_copy_of_the_data_is_refused_and_harms_nobody() 
         .cloned();
     assert_eq!(record.unwrap().incarnation, life);
     assert!(!has(&running[&1], 1000));
+    // The leader tells it to end; the first one is asked nothing.
+    let mut fatal = second.fatal();
+    let fatal = tokio::time::timeout(DEADLINE, fatal.wait_for(Option::is_some)).await;
+    let fatal = fatal.unwrap().unwrap().clone().unwrap();
+    assert!(
+        fatal.expelled && fatal.what.contains("runs already"),
+        "{fatal}"
+    );
+    assert_eq!(*running[&2].fatal().borrow(), None);
     second.shutdown().await;
     running[&2].propose(change(30)).await.unwrap();
     stop_all(running).await;
@@ -330,5 +339,39 @@ async fn more_than_five_are_learners_and_one_of_them_takes_the_vote_of_a_lost_vo
     let what = fatal.unwrap().unwrap().clone().unwrap().what;
     assert!(what.contains("was removed from the cluster"), "{what}");
     outcast.shutdown().await;
+    stop_all(running).await;
+}
+
+/// The leader that it last knew is gone, and nobody can reach it to tell who leads now: it has to find out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_comes_back_elsewhere_finds_a_leader_that_it_never_heard_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rack = Rack::new(dir.path(), 5).await;
+    let mut running = rack.start_all().await;
+    let agreed = |running: &BTreeMap<u64, Cluster>| {
+        let leaders: Vec<_> = running.values().map(Cluster::leader).collect();
+        leaders[0].filter(|_| leaders.iter().all(|one| *one == leaders[0]))
+    };
+    let former = eventually("a leader", || agreed(&running)).await.0;
+    let mover = former % 5 + 1;
+    running.remove(&mover).unwrap().shutdown().await;
+    running.remove(&former).unwrap().shutdown().await;
+    eventually("another leader", || {
+        agreed(&running).filter(|leader| leader.0 != former)
+    })
+    .await;
+    let (listen, address) = listener().await;
+    drop(listen);
+    rack.first.insert(ConductorId(mover), address.clone());
+    running.insert(mover, rack.start(mover).await.unwrap());
+    for cluster in running.values() {
+        eventually("everybody to know its new address", || {
+            let report = cluster.report();
+            let member = report.members.iter().find(|one| one.id.0 == mover)?;
+            (member.address.as_ref() == address).then_some(())
+        })
+        .await;
+    }
+    running[&mover].propose(change(1)).await.unwrap();
     stop_all(running).await;
 }
