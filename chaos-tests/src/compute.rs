@@ -7,6 +7,7 @@ use crate::farm::Asker;
 use crate::plant::Plant;
 use crate::rng::Rng;
 use crate::settings;
+use crate::timeline::Timeline;
 use crate::trace::Trace;
 use baton_model::node::power::PowerState;
 use baton_model::port::BoxFuture;
@@ -62,13 +63,11 @@ enum Event {
 type Answer = Result<usize, u16>;
 
 struct Inner {
-    now: u64,
-    sequence: u64,
+    due: Timeline<Event>,
     chance: Rng,
     trace: Trace,
     down: bool,
     slow: bool,
-    due: BTreeMap<(u64, u64), Event>,
     heard: BTreeMap<Uuid, Vec<Said>>,
 }
 
@@ -81,13 +80,11 @@ impl Nova {
     #[must_use]
     pub fn new(chance: Rng, trace: Trace) -> Self {
         Self(Arc::new(Mutex::new(Inner {
-            now: 0,
-            sequence: 0,
+            due: Timeline::default(),
             chance,
             trace,
             down: false,
             slow: false,
-            due: BTreeMap::new(),
             heard: BTreeMap::new(),
         })))
     }
@@ -99,12 +96,8 @@ impl Nova {
     /// Everything that is due by `now` happens.
     pub fn deliver(&self, now: u64) {
         let mut inner = self.inner();
-        inner.now = now;
-        while let Some(entry) = inner.due.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let event = entry.remove();
+        inner.due.advance(now);
+        while let Some(event) = inner.due.take_due() {
             inner.arrive(event);
         }
     }
@@ -136,8 +129,7 @@ impl Inner {
     fn send(&mut self, event: Event) {
         let (low, high) = if self.slow { SLOW_MS } else { DELAY_MS };
         let delay = self.chance.between(low, high);
-        self.sequence += 1;
-        self.due.insert((self.now + delay, self.sequence), event);
+        self.due.send(delay, event);
     }
 
     fn arrive(&mut self, event: Event) {
@@ -162,7 +154,7 @@ impl Inner {
                     let heard = self.heard.entry(item.instance).or_default();
                     places.push((item.instance, heard.len()));
                     heard.push(Said {
-                        at: self.now,
+                        at: self.due.now(),
                         seq: item.seq,
                         state: item.state,
                         from,

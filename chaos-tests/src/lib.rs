@@ -14,6 +14,7 @@ pub mod plant;
 pub mod rng;
 pub mod scenario;
 pub mod settings;
+pub mod timeline;
 pub mod trace;
 pub mod workload;
 pub mod world;

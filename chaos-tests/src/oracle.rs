@@ -8,7 +8,7 @@ use crate::trace::{Trace, hash, hash_of};
 use crate::world::net::Host;
 use baton_cluster::codec::state::encode_stored;
 use baton_model::apply::apply;
-use baton_model::command::{Command, EditNode, Proposal, ProposalId};
+use baton_model::command::{Command, EditNode, Proposal, ProposalId, Session};
 use baton_model::ids::{ConductorId, Incarnation, LogIndex, NodeId, WallMs};
 use baton_model::node::edit::NodeEdit;
 use baton_model::node::record::NodeRecord;
@@ -48,6 +48,8 @@ struct Inner {
     nodes: BTreeMap<NodeId, Vec<Version>>,
     disagreements: Vec<Disagreement>,
     served_though_drained: Vec<(u64, Box<str>)>,
+    /// The last session of each conductor, and whether it is over.
+    sessions: BTreeMap<ConductorId, (Incarnation, bool)>,
     /// Where each member that ever was runs or ran.
     members: BTreeMap<ConductorId, Host>,
 }
@@ -99,6 +101,16 @@ impl Oracle {
     #[must_use]
     pub fn disagreements(&self) -> Vec<Disagreement> {
         self.inner().disagreements.clone()
+    }
+
+    /// Whether this session was, and has ended.
+    #[must_use]
+    pub fn is_over(&self, session: Session) -> bool {
+        let inner = self.inner();
+        let last = inner.sessions.get(&session.conductor);
+        last.is_some_and(|(incarnation, over)| {
+            *incarnation > session.incarnation || *incarnation == session.incarnation && *over
+        })
     }
 
     /// This host runs as this member.
@@ -160,6 +172,10 @@ impl Oracle {
                     .or_default()
                     .push(Version { at, index, record });
             } else if let Change::Conductor(id) = change {
+                if let Some(record) = state.conductor(*id) {
+                    let over = record.status == ConductorStatus::Down;
+                    inner.sessions.insert(*id, (record.incarnation, over));
+                }
                 let serves = state
                     .conductor(*id)
                     .filter(|record| record.status == ConductorStatus::Up);

@@ -11,6 +11,7 @@ pub use machine::{Cause, Edge, Machine, Received};
 pub use port::FarmPort;
 
 use crate::rng::Rng;
+use crate::timeline::Timeline;
 use crate::trace::Trace;
 use crate::world::net::Host;
 use baton_model::ids::{Epoch, NodeId};
@@ -74,12 +75,10 @@ enum Event {
 }
 
 struct Inner {
-    now: u64,
-    sequence: u64,
+    due: Timeline<Event>,
     chance: Rng,
     trace: Trace,
     machines: BTreeMap<Box<str>, Machine>,
-    due: BTreeMap<(u64, u64), Event>,
     /// Conductors that no BMC hears.
     cut: BTreeSet<Host>,
 }
@@ -93,12 +92,10 @@ impl Farm {
     #[must_use]
     pub fn new(chance: Rng, trace: Trace) -> Self {
         Self(Arc::new(Mutex::new(Inner {
-            now: 0,
-            sequence: 0,
+            due: Timeline::default(),
             chance,
             trace,
             machines: BTreeMap::new(),
-            due: BTreeMap::new(),
             cut: BTreeSet::new(),
         })))
     }
@@ -119,16 +116,12 @@ impl Farm {
     /// Everything that is due by `now` happens.
     pub fn deliver(&self, now: u64) {
         let mut inner = self.inner();
-        inner.now = now;
+        inner.due.advance(now);
         let trace = inner.trace.clone();
         for machine in inner.machines.values_mut() {
             machine.settle(now, &trace);
         }
-        while let Some(entry) = inner.due.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let event = entry.remove();
+        while let Some(event) = inner.due.take_due() {
             inner.arrive(event);
         }
     }
@@ -155,7 +148,7 @@ impl Farm {
     /// Somebody presses the button of a machine.
     pub fn press(&self, address: &str) {
         let mut inner = self.inner();
-        let (now, trace) = (inner.now, inner.trace.clone());
+        let (now, trace) = (inner.due.now(), inner.trace.clone());
         if let Some(machine) = inner.machines.get_mut(address) {
             machine.press(now, &trace);
         }
@@ -188,7 +181,7 @@ impl Farm {
     ) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
         let mut inner = self.inner();
-        let sent = inner.now;
+        let sent = inner.due.now();
         inner.send(Event::Ask {
             machine: machine.into(),
             from,
@@ -210,8 +203,7 @@ impl Inner {
         if self.chance.below(SLOW_ONE_IN) == 0 {
             delay += self.chance.between(SLOW_MS.0, SLOW_MS.1);
         }
-        self.sequence += 1;
-        self.due.insert((self.now + delay, self.sequence), event);
+        self.due.send(delay, event);
     }
 
     /// Datagrams: what arrives at a closed door is gone, and whoever asked runs into its time limit.
@@ -227,7 +219,7 @@ impl Inner {
                 if self.cut.contains(&from.host) {
                     return;
                 }
-                let (now, trace) = (self.now, self.trace.clone());
+                let (now, trace) = (self.due.now(), self.trace.clone());
                 let Some(known) = self.machines.get_mut(&machine) else {
                     return;
                 };

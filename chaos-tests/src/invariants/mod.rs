@@ -10,6 +10,7 @@ mod drained;
 mod fresh;
 mod healed;
 mod one_commander;
+mod one_lease;
 mod told;
 
 pub use healed::unhealed;
@@ -39,6 +40,7 @@ type Check = fn(&World) -> Vec<String>;
 const ALL: &[(&str, Check)] = &[
     ("agreement", agreement::check),
     ("one_commander", one_commander::check),
+    ("one_lease", one_lease::check),
     ("asked_for", asked_for::check),
     ("acknowledged", acknowledged::check),
     ("told", told::check),

@@ -4,7 +4,6 @@ use super::{Temper, Undo};
 use crate::rng::Rng;
 use crate::world::World;
 use crate::world::net::Host;
-use std::fmt;
 
 /// How long a dead conductor stays away, in milliseconds. From a service manager's restart to a reboot.
 const AWAY_MS: (u64, u64) = (200, 5000);
@@ -107,6 +106,16 @@ pub enum Injection {
         /// For how long.
         for_ms: u64,
     },
+    /// An operator moves the leadership.
+    HandOver {
+        /// To whom.
+        to: Host,
+    },
+    /// An operator removes a conductor by force, though it lives. It comes back as a new member.
+    Remove {
+        /// Which.
+        host: Host,
+    },
     /// A conductor reaches no BMC.
     NoBmcs {
         /// Which.
@@ -116,76 +125,7 @@ pub enum Injection {
     },
 }
 
-impl fmt::Display for Injection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kill { host, away_ms } => {
-                write!(f, "kill -9 of conductor {host}, back in {away_ms} ms")
-            }
-            Self::PowerCut { hosts } => {
-                f.write_str("power cut of conductor")?;
-                for (host, away_ms, kept) in hosts {
-                    write!(
-                        f,
-                        " {host} ({kept} % of its unsynced writes survive, back in {away_ms} ms)"
-                    )?;
-                }
-                Ok(())
-            }
-            Self::Pause { host, for_ms } => {
-                write!(f, "SIGSTOP of conductor {host} for {for_ms} ms")
-            }
-            Self::Cut { links, for_ms } => write!(f, "cut {links:?} for {for_ms} ms"),
-            Self::Slow {
-                links,
-                by_ms,
-                for_ms,
-            } => write!(f, "{by_ms} ms slower on {links:?} for {for_ms} ms"),
-            Self::Press { address } => write!(f, "the button of machine {address}"),
-            Self::Silence { address, for_ms } => {
-                write!(f, "BMC {address} silent for {for_ms} ms")
-            }
-            Self::Drain { host, for_ms } => {
-                write!(f, "drain of conductor {host} for {for_ms} ms")
-            }
-            Self::DiskFull { host, for_ms } => {
-                write!(f, "the disk of conductor {host} full for {for_ms} ms")
-            }
-            Self::FailSync { host } => write!(f, "a failed sync of conductor {host}"),
-            Self::LoseDisk { host, away_ms } => {
-                write!(f, "lost disk of conductor {host}, back in {away_ms} ms")
-            }
-            Self::ComputeDown { for_ms } => write!(f, "compute down for {for_ms} ms"),
-            Self::ComputeSlow { for_ms } => write!(f, "compute slow for {for_ms} ms"),
-            Self::NoBmcs { host, for_ms } => {
-                write!(f, "conductor {host} reaches no BMC for {for_ms} ms")
-            }
-        }
-    }
-}
-
 impl Injection {
-    /// Its kind, for counting.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Kill { .. } => "kill",
-            Self::PowerCut { .. } => "power cut",
-            Self::Pause { .. } => "pause",
-            Self::Cut { .. } => "cut",
-            Self::Slow { .. } => "slow",
-            Self::Press { .. } => "button",
-            Self::Silence { .. } => "silent BMC",
-            Self::NoBmcs { .. } => "no BMCs",
-            Self::Drain { .. } => "drain",
-            Self::DiskFull { .. } => "disk full",
-            Self::FailSync { .. } => "failed sync",
-            Self::LoseDisk { .. } => "lost disk",
-            Self::ComputeDown { .. } => "compute down",
-            Self::ComputeSlow { .. } => "compute slow",
-        }
-    }
-
     /// Draws one that might fit.
     pub fn draw(world: &World, temper: Temper, chance: &mut Rng) -> Self {
         let hosts = world.hosts();
@@ -203,9 +143,9 @@ impl Injection {
         let addresses = world.farm().addresses();
         let machine = |chance: &mut Rng| chance.pick(&addresses).cloned().unwrap_or_default();
         let kind = match temper {
-            Temper::Mixed => chance.below(136),
+            Temper::Mixed => chance.below(151),
             // Pauses and cuts, and machines to work on.
-            Temper::Isolating => *chance.pick(&[26, 44, 44, 68]).unwrap_or(&44),
+            Temper::Isolating => *chance.pick(&[26, 44, 44, 68, 136]).unwrap_or(&44),
         };
         match kind {
             0..14 => Self::Kill {
@@ -265,9 +205,13 @@ impl Injection {
             124..130 => Self::ComputeSlow {
                 for_ms: span(chance, SILENT_MS),
             },
-            _ => Self::LoseDisk {
+            130..136 => Self::LoseDisk {
                 host: victim(chance),
                 away_ms: span(chance, AWAY_MS),
+            },
+            136..148 => Self::HandOver { to: any(chance) },
+            _ => Self::Remove {
+                host: victim(chance),
             },
         }
     }
@@ -349,6 +293,17 @@ impl Injection {
                 world.kill(*host);
                 world.lose_disk(*host);
                 Ok(vec![(*away_ms, Undo::Start(*host))])
+            }
+            Self::HandOver { to } => {
+                world.move_leader(*to)?;
+                Ok(Vec::new())
+            }
+            Self::Remove { host } => {
+                if world.hosts().len() < 3 || !world.is_whole() {
+                    return Err("a majority has to remember");
+                }
+                world.remove_member(*host)?;
+                Ok(Vec::new())
             }
             Self::ComputeDown { for_ms } => {
                 world.nova().set_down(true);

@@ -4,10 +4,12 @@
 //! (killing what is dead) is skipped and said so. [`Nemesis::heal`] undoes everything that is still undone.
 
 mod inject;
+mod words;
 
 pub use inject::Injection;
 
 use crate::rng::Rng;
+use crate::timeline::Timeline;
 use crate::trace::Trace;
 use crate::world::World;
 use crate::world::net::Host;
@@ -67,8 +69,7 @@ pub struct Nemesis {
     trace: Trace,
     awake: Option<Temper>,
     next_at: u64,
-    undo: BTreeMap<(u64, u64), Undo>,
-    sequence: u64,
+    undo: Timeline<Undo>,
     /// How often each kind of injection was made.
     pub made: BTreeMap<&'static str, u64>,
 }
@@ -76,14 +77,13 @@ pub struct Nemesis {
 impl Nemesis {
     /// A nemesis that sleeps.
     #[must_use]
-    pub const fn new(chance: Rng, trace: Trace) -> Self {
+    pub fn new(chance: Rng, trace: Trace) -> Self {
         Self {
             chance,
             trace,
             awake: None,
             next_at: 0,
-            undo: BTreeMap::new(),
-            sequence: 0,
+            undo: Timeline::default(),
             made: BTreeMap::new(),
         }
     }
@@ -97,11 +97,8 @@ impl Nemesis {
     /// Undoes what is due and makes what is due.
     pub(crate) fn step(world: &mut World) {
         let now = world.now();
-        while let Some(entry) = world.nemesis.undo.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let undo = entry.remove();
+        world.nemesis.undo.advance(now);
+        while let Some(undo) = world.nemesis.undo.take_due() {
             Self::undo(world, &undo);
         }
         if let Some(temper) = world.nemesis.awake
@@ -126,10 +123,7 @@ impl Nemesis {
                     .note(format_args!("NEMESIS: {injection}"));
                 *world.nemesis.made.entry(injection.name()).or_default() += 1;
                 for (after_ms, undo) in undo {
-                    let nemesis = &mut world.nemesis;
-                    nemesis.sequence += 1;
-                    let key = (world.now() + after_ms, world.nemesis.sequence);
-                    world.nemesis.undo.insert(key, undo);
+                    world.nemesis.undo.send(after_ms, undo);
                 }
             }
             Err(why) => {
@@ -146,7 +140,7 @@ impl Nemesis {
     pub fn heal(world: &mut World) {
         world.nemesis.awake = None;
         world.nemesis.trace.note("NEMESIS sleeps; all is undone");
-        for (_, undo) in std::mem::take(&mut world.nemesis.undo) {
+        for undo in world.nemesis.undo.take_all() {
             Self::undo(world, &undo);
         }
     }

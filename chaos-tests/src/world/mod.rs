@@ -6,7 +6,11 @@
 
 pub mod clock;
 pub mod gateway;
+mod hosts;
+pub mod leases;
 pub mod net;
+mod operators;
+mod options;
 pub mod process;
 pub mod stream;
 
@@ -19,9 +23,8 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::workload::{Ask, Workload};
 use baton_cluster::kv::mem::MemDisk;
-use baton_model::command::{Command, DrainOrder};
 use baton_model::ids::{ConductorId, NodeId};
-use baton_model::port::cluster::{ClusterStatus as _, MemberReport, MemberRole};
+use leases::Leases;
 use net::{Host, Net};
 use process::{Conductor, Process, Surroundings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +64,7 @@ pub struct World {
     operators: Rng,
     /// When the service manager of a host starts its conductor again.
     restarts: BTreeMap<Host, u64>,
+    leases: Leases,
 }
 
 impl World {
@@ -108,6 +112,7 @@ impl World {
             to_be_drained: BTreeSet::new(),
             operators: chance.child("operators"),
             restarts: BTreeMap::new(),
+            leases: Leases::default(),
             chance,
             hosts,
             processes: BTreeMap::new(),
@@ -211,6 +216,18 @@ impl World {
                 process.live(1);
             }
         }
+        let running = self.processes.iter().filter(|(host, _)| {
+            let state = self.hosts.get(host);
+            state.is_some_and(|state| state.paused_since.is_none())
+        });
+        self.leases
+            .look(self.now, running, &self.around.oracle, &self.around.trace);
+    }
+
+    /// Leases that outlived their session.
+    #[must_use]
+    pub const fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Ends conductors that have failed, and starts them again after a while.
@@ -224,6 +241,13 @@ impl World {
             self.around
                 .trace
                 .note(format_args!("conductor {host} ends by itself"));
+            if self.processes.get(&host).is_some_and(Process::was_expelled) {
+                self.kill(host);
+                // As the message tells the operator: it joins anew, with an empty directory.
+                self.lose_disk(host);
+                self.restarts.insert(host, self.now + RESTART_MS);
+                continue;
+            }
             self.kill(host);
             // What a failed sync left behind may be gone.
             let unsynced = self.unsynced(host);
@@ -242,34 +266,6 @@ impl World {
         for host in due {
             self.restarts.remove(&host);
             self.start(host);
-        }
-    }
-
-    /// Operators order what is not as they want it, from any conductor, as often as it takes.
-    fn operate(&mut self) {
-        let processes: Vec<(&Process, Conductor)> = self
-            .processes
-            .values()
-            .filter_map(|process| Some((process, process.conductor()?)))
-            .collect();
-        let Some((process, conductor)) = self.operators.pick(&processes) else {
-            return;
-        };
-        for host in self.hosts.keys() {
-            let name: Box<str> = format!("conductor-{host}").into();
-            let drained = self.to_be_drained.contains(host);
-            if conductor.state.read().is_drained(&name) == drained {
-                continue;
-            }
-            let cluster = conductor.cluster.clone();
-            process.spawn(async move {
-                let order = DrainOrder {
-                    host: name,
-                    drained,
-                };
-                // Without an answer it is ordered again, by whoever looks next.
-                drop(cluster.propose(Command::DrainOrder(order)).await);
-            });
         }
     }
 
@@ -303,116 +299,5 @@ impl World {
     #[must_use]
     pub fn disk(&self, host: Host) -> Option<&MemDisk> {
         self.hosts.get(&host).map(|state| &state.disk)
-    }
-
-    // --- What happens to hosts ----------------------------------------------------------------------
-
-    /// Starts the conductor of a host that has none.
-    pub fn start(&mut self, host: Host) {
-        let Some(state) = self.hosts.get_mut(&host) else {
-            return;
-        };
-        if self.processes.contains_key(&host) {
-            return;
-        }
-        state.boots += 1;
-        state.paused_since = None;
-        self.around.net.set_power(host, true);
-        let chance = self
-            .chance
-            .child(&format!("host {host} boot {}", state.boots));
-        self.around
-            .trace
-            .note(format_args!("conductor {host} starts"));
-        let process = Process::start(&self.around, host, state.boots, state.disk.clone(), chance);
-        self.processes.insert(host, process);
-    }
-
-    /// `kill -9`: the process is gone, its system lives on, and with it what it had written.
-    pub fn kill(&mut self, host: Host) {
-        if self.processes.contains_key(&host) {
-            self.around.net.kill(host, true);
-            drop(self.processes.remove(&host));
-        }
-    }
-
-    /// The host loses its power: nobody is told, and of what was not synced only the `kept` oldest writes survive.
-    pub fn cut_power(&mut self, host: Host, kept: usize) {
-        if self.processes.contains_key(&host) {
-            self.around.net.kill(host, false);
-            drop(self.processes.remove(&host));
-        }
-        self.around.net.set_power(host, false);
-        if let Some(state) = self.hosts.get(&host) {
-            state.disk.cut_power(kept);
-        }
-    }
-
-    /// The host gets a new, empty disk; its process has ended. Not while another one is being rebuilt: what only lost disks
-    /// knew is lost.
-    pub fn lose_disk(&mut self, host: Host) {
-        if let Some(state) = self.hosts.get_mut(&host) {
-            state.disk = MemDisk::default();
-            if self.around.plant == Plant::AckBeforeSync {
-                state.disk.sync_only_every(HONEST_SYNC_ONE_IN);
-            }
-            self.around.lost_disks.insert(host);
-        }
-    }
-
-    /// Whether every host votes and knows everything, so that a disk may be lost without losing a majority's memory.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        let conductors = self.conductors();
-        let everybody = conductors.len() == self.hosts.len()
-            && !self
-                .hosts
-                .values()
-                .any(|state| state.paused_since.is_some());
-        everybody
-            && conductors.values().all(|conductor| {
-                let report = conductor.cluster.report();
-                let votes = |member: &&MemberReport| {
-                    matches!(member.role, MemberRole::Leader | MemberRole::Follower)
-                };
-                report.members.len() == self.hosts.len()
-                    && report.members.iter().filter(votes).count() == self.hosts.len()
-                    && report.applied.0 >= self.around.oracle.last_index()
-            })
-    }
-
-    /// Writes of a host that a power cut could lose.
-    #[must_use]
-    pub fn unsynced(&self, host: Host) -> usize {
-        self.hosts
-            .get(&host)
-            .map_or(0, |state| state.disk.buffered())
-    }
-
-    /// `SIGSTOP`.
-    pub fn pause(&mut self, host: Host) {
-        if let Some(state) = self.hosts.get_mut(&host)
-            && self.processes.contains_key(&host)
-        {
-            state.paused_since = state.paused_since.or(Some(self.now));
-        }
-    }
-
-    /// `SIGCONT`.
-    pub fn resume(&mut self, host: Host) {
-        if let Some(state) = self.hosts.get_mut(&host)
-            && let Some(since) = state.paused_since.take()
-            && let Some(process) = self.processes.get_mut(&host)
-        {
-            process.skip(self.now - since);
-        }
-    }
-
-    /// Whether a host's process is stopped.
-    #[must_use]
-    pub fn is_paused(&self, host: Host) -> bool {
-        self.hosts
-            .get(&host)
-            .is_some_and(|state| state.paused_since.is_some())
     }
 }

@@ -7,7 +7,7 @@
 use super::clock;
 use super::gateway::{Forwardee, Gateway};
 use super::net::{Host, Net, address_of};
-use super::stream::SimTransport;
+use super::options::options;
 use crate::compute::{Nova, NovaPort};
 use crate::farm::{Asker, Farm, FarmPort};
 use crate::oracle::{Oracle, Sink};
@@ -21,14 +21,12 @@ use baton_actors::notifier::{NotifierActor, NotifierView, OutboxFeed};
 use baton_actors::shared::{Lease, Shared};
 use baton_actors::sync_pool::SyncPoolActor;
 use baton_cluster::kv::mem::MemDisk;
-use baton_cluster::{
-    Cluster, ClusterError, Compaction, Entry, Founding, Listen, Member, Options, Storage, Timing,
-    Upkeep,
-};
-use baton_model::ids::{ConductorId, Epoch, LogIndex, NodeId};
+use baton_cluster::{Cluster, ClusterError, Entry, Upkeep};
+use baton_model::command::Session;
+use baton_model::ids::{Epoch, LogIndex, NodeId};
 use baton_model::pool::BlockPrefix;
 use baton_model::port::cluster::ChangeSink;
-use baton_model::port::lease::{LeaseCheck, Leaving};
+use baton_model::port::lease::{LeaseCheck, Leaving, OwnLease as _};
 use baton_model::state::{Change, StateView};
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -40,17 +38,11 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How long a proposal or a read barrier is tried, as in the composition root.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// How long a newcomer asks to be admitted.
 const ENTRY_PATIENCE: Duration = Duration::from_secs(8);
 
 /// No learner ever waits for a vote here, so nobody loses one for being away.
 const VOTER_LOST_AFTER: Duration = Duration::from_secs(30);
-
-/// Names the simulated cluster.
-const CLUSTER: Uuid = Uuid::from_u128(0xBA70_0000_CAFE);
 
 /// What every process of a world shares.
 #[derive(Clone)]
@@ -164,6 +156,23 @@ impl Process {
     pub fn has_failed(&self) -> bool {
         let fatal = |conductor: Conductor| conductor.cluster.fatal().borrow().is_some();
         self.failed.load(Ordering::Relaxed) || self.conductor().is_some_and(fatal)
+    }
+
+    /// Whether the cluster does not take it for a member.
+    #[must_use]
+    pub fn was_expelled(&self) -> bool {
+        let fatal = self
+            .conductor()
+            .and_then(|conductor| conductor.cluster.fatal().borrow().clone());
+        fatal.is_some_and(|fatal| fatal.expelled)
+    }
+
+    /// Its session and how much of its lease is left, on its own clock.
+    #[must_use]
+    pub fn lease(&self) -> Option<(Session, Duration)> {
+        let lease = self.conductor()?.lease;
+        let _entered = self.runtime.enter();
+        Some((lease.session(), lease.remaining()))
     }
 
     /// Runs a task in the process.
@@ -365,36 +374,4 @@ async fn assemble(
         _actor: actor,
         _notifiers: notifiers,
     })
-}
-
-fn options(around: &Surroundings, host: Host, name: &str, disk: MemDisk) -> Options {
-    let others = around.hosts.iter().filter(|other| **other != host);
-    let others = others
-        .map(|other| {
-            let member = Member {
-                host: format!("conductor-{other}"),
-                address: address_of(*other),
-            };
-            (ConductorId(*other), member)
-        })
-        .collect();
-    Options {
-        host_name: name.to_owned(),
-        storage: Storage::Memory(disk),
-        transport: Arc::new(SimTransport::new(around.net.clone(), host)),
-        listen: Listen::Address(address_of(host)),
-        advertise: Some(address_of(host)),
-        timing: Timing::default(),
-        compaction: Compaction {
-            snapshot_every: settings::SNAPSHOT_EVERY,
-            keep: settings::LOGS_KEPT,
-        },
-        sessions: settings::SESSIONS,
-        patience: PATIENCE,
-        founding: (!around.lost_disks.contains(&host)).then_some(Founding {
-            cluster: CLUSTER,
-            conductor: ConductorId(host),
-            others,
-        }),
-    }
 }
