@@ -5,10 +5,12 @@
 //! has its nodes taken over, and lets it go on. What became of such a command is added to `<file>.ended`.
 
 use baton_model::driver::BmcTarget;
-use baton_model::node::boot::BootState;
+use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, Findings, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::chore::Chore;
+use baton_model::port::inquiry::{Disclosure, Inquiry};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -95,20 +97,24 @@ impl Bmc for HeldWrites {
         })
     }
 
-    fn boot_state<'a>(
+    fn chore<'a>(
         &'a self,
         target: &'a BmcTarget,
+        chore: Chore,
+        cargo: &'a Json,
+        session: &'a BmcSession,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<BootState, BmcError>> {
-        self.inner.boot_state(target, budget)
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        self.inner.chore(target, chore, cargo, session, budget)
     }
 
-    fn findings<'a>(
+    fn ask<'a>(
         &'a self,
         target: &'a BmcTarget,
+        inquiry: Inquiry,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<Findings, BmcError>> {
-        self.inner.findings(target, budget)
+    ) -> BoxFuture<'a, Result<Disclosure, BmcError>> {
+        self.inner.ask(target, inquiry, budget)
     }
 
     fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {

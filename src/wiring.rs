@@ -407,9 +407,13 @@ async fn start_bmc(config: &Config, env: &Env, runtime: &Handle) -> anyhow::Resu
         redfish = redfish.read_every(interval);
     }
     let entropy = env.entropy.clone();
+    let ipmi = IpmiSettings {
+        keep_boot: config.ipmi.disable_boot_timeout,
+        ..IpmiSettings::default()
+    };
     on(runtime, async move {
-        let ipmi = IpmiClient::start(&IpmiSettings::default(), &*entropy)
-            .context("could not open UDP sockets for BMCs")?;
+        let ipmi =
+            IpmiClient::start(&ipmi, &*entropy).context("could not open UDP sockets for BMCs")?;
         Ok(Arc::new(BmcClient::new(redfish, Arc::new(ipmi))) as Arc<dyn Bmc>)
     })
     .await

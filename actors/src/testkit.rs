@@ -396,7 +396,8 @@ impl Bmc for TestBmc {
                         // These change no power.
                         PowerAction::BootFrom(_)
                         | PowerAction::BootMode(_)
-                        | PowerAction::SecureBoot(_) => machine.power,
+                        | PowerAction::SecureBoot(_)
+                        | PowerAction::Chore(_) => machine.power,
                     };
                 }
                 (machine.silent, open)

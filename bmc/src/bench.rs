@@ -122,6 +122,7 @@ pub fn ipmi(bench: IpmiBench) -> Result<IpmiReport, BenchError> {
                 protocol: IpmiProtocol::V2_0,
                 cipher_suite: Some(bench.suite),
                 kg: None,
+                keep_boot: None,
             })
         })
         .collect();

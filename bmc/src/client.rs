@@ -4,10 +4,12 @@
 use crate::ipmi::IpmiClient;
 use crate::redfish::{RedfishClient, RedfishConfig};
 use baton_model::driver::BmcTarget;
-use baton_model::node::boot::BootState;
+use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, Findings, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::chore::Chore;
+use baton_model::port::inquiry::{Disclosure, Inquiry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,28 +102,56 @@ impl Bmc for BmcClient {
         }
     }
 
-    fn boot_state<'a>(
+    fn chore<'a>(
         &'a self,
         target: &'a BmcTarget,
+        chore: Chore,
+        cargo: &'a Json,
+        session: &'a BmcSession,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<BootState, BmcError>> {
-        match target {
-            BmcTarget::Redfish(target) => Box::pin(self.redfish.boot_state(target, budget)),
-            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.boot_state(target, budget)),
-            BmcTarget::Fake => Box::pin(async { no_bmc() }),
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        match (target, session) {
+            (BmcTarget::Redfish(target), BmcSession::Redfish(path)) => {
+                Box::pin(self.redfish.chore(target, chore, cargo, Some(path), budget))
+            }
+            (BmcTarget::Redfish(target), BmcSession::Unbound) => {
+                Box::pin(self.redfish.chore(target, chore, cargo, None, budget))
+            }
+            (BmcTarget::Ipmi(target), BmcSession::Ipmi(id)) => {
+                Box::pin(self.ipmi.chore(target, chore, cargo, Some(*id), budget))
+            }
+            (BmcTarget::Redfish(_) | BmcTarget::Ipmi(_), _) => {
+                let bmc = name_of(target);
+                let operation = chore.operation();
+                Box::pin(async move { Err(BmcError::SessionOver { bmc, operation }) })
+            }
+            (BmcTarget::Fake, _) => Box::pin(async { no_bmc() }),
         }
     }
 
-    fn findings<'a>(
+    fn ask<'a>(
         &'a self,
         target: &'a BmcTarget,
+        inquiry: Inquiry,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<Findings, BmcError>> {
-        match target {
-            BmcTarget::Redfish(target) => Box::pin(self.redfish.findings(target, budget)),
-            // IPMI knows of neither.
-            BmcTarget::Ipmi(_) => Box::pin(async { Ok(Findings::default()) }),
-            BmcTarget::Fake => Box::pin(async { no_bmc() }),
+    ) -> BoxFuture<'a, Result<Disclosure, BmcError>> {
+        match (target, inquiry) {
+            (BmcTarget::Redfish(target), _) => Box::pin(self.redfish.ask(target, inquiry, budget)),
+            (BmcTarget::Ipmi(target), Inquiry::Boot) => Box::pin(async move {
+                let state = self.ipmi.boot_state(target, budget).await;
+                state.map(Disclosure::Boot)
+            }),
+            (BmcTarget::Ipmi(_), _) => {
+                let bmc = name_of(target);
+                Box::pin(async move {
+                    Err(BmcError::Unsupported {
+                        bmc,
+                        operation: inquiry.operation(),
+                        reason: "IPMI does not tell".into(),
+                    })
+                })
+            }
+            (BmcTarget::Fake, _) => Box::pin(async { no_bmc() }),
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::option::raw::Raw;
 use baton_model::hardware::{Enabled, Slot};
-use baton_model::node::core::{Knobs, Limits, RandomDelay, WaitLimits};
+use baton_model::node::core::{BootTries, Knobs, Limits, RandomDelay, WaitLimits};
 use baton_model::outbox::OutboxSettings;
 use baton_model::pool::{BlockPrefix, PoolSettings};
 use baton_model::session::SessionPeriods;
@@ -66,6 +66,10 @@ impl Config {
             fake_delay: RandomDelay {
                 shortest: self.fake.power_delay.shortest,
                 longest: self.fake.power_delay.longest,
+            },
+            boot_tries: BootTries {
+                max: self.redfish.post_boot_retry_attempts,
+                pause: self.redfish.post_boot_retry_delay,
             },
             limits: Limits {
                 wait_step_seconds: u32::try_from(

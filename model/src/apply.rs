@@ -252,11 +252,11 @@ impl Entry<'_> {
         }
         let mut events = Vec::new();
         for change in act.changes {
-            if let NodeChange::Findings { kind, body } = change {
-                self.put_findings(record.id, kind, &body);
-                continue;
+            match change {
+                NodeChange::Findings { kind, body } => self.put_findings(record.id, kind, &body),
+                NodeChange::Ports(addresses) => self.put_ports(record.id, &addresses),
+                change => self.change(&mut record, act.fence.session, change, &mut events)?,
             }
-            self.change(&mut record, act.fence.session, change, &mut events)?;
         }
         record.updated_at = Some(self.at);
         let host = self.state.host_of(act.fence.session.conductor);
@@ -399,7 +399,7 @@ impl Entry<'_> {
                 }
             }
             // Kept beside the record; see `act`.
-            NodeChange::Findings { .. } => {}
+            NodeChange::Findings { .. } | NodeChange::Ports(_) => {}
             NodeChange::Boots { mode, secure } => {
                 record.boot_mode = mode.map(|mode| mode.as_str().into());
                 record.secure_boot = secure;

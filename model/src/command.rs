@@ -279,11 +279,13 @@ pub enum NodeChange {
     },
     /// Keep what the BMC told of the machine's firmware.
     Findings {
-        /// [`Kind::Bios`] or [`Kind::Firmware`].
+        /// [`Kind::Bios`], [`Kind::Firmware`] or [`Kind::Inventory`].
         kind: Kind,
         /// Everything, by name.
         body: Json,
     },
+    /// Make a port for each of these MAC addresses that no port has.
+    Ports(Vec<Box<str>>),
 }
 
 /// Work of which only so much may go on at once in the whole cluster (Ironic's `ConcurrentActionLimit`).

@@ -330,6 +330,13 @@ impl Client {
         assert_eq!(answer["status"], 0, "baremetal {arguments:?}: {answer}");
     }
 
+    /// Runs a command; what it prints.
+    pub(crate) fn prints(&mut self, arguments: &[&str]) -> String {
+        let answer = self.ask(arguments);
+        assert_eq!(answer["status"], 0, "baremetal {arguments:?}: {answer}");
+        answer["out"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Runs a command that must be refused; what the client says.
     pub(crate) fn refused(&mut self, arguments: &[&str]) -> String {
         let answer = self.ask(arguments);

@@ -93,6 +93,92 @@ impl Walk<'_> {
         assert_eq!(shown["persistent"], keeps);
     }
 
+    /// Inspection over Redfish: properties, ports and an inventory, and a failure that says why.
+    fn is_inspected(&mut self) {
+        let number = self.dev.machine(self.node)["machine"].to_string();
+        let faults = format!("/v1/machines/{number}/faults");
+        let control = self.dev.control();
+        exchange(control, "PUT", &faults, r#"{"kind": "busy"}"#).expect("the fault is set");
+        self.fails(&["inspect"], "inspect failed", "busy");
+        exchange(control, "DELETE", &faults, "").expect("the fault is cleared");
+        let node = self.does(&["inspect"], "manageable");
+        assert_eq!(node["properties"]["cpu_arch"], "x86_64");
+        assert_eq!(node["properties"]["memory_mb"], 65_536);
+        assert_eq!(node["properties"]["local_gb"], 479);
+        let ports = self.client.table(&["port", "list", "--node", self.node]);
+        assert_eq!(ports.as_array().map(Vec::len), Some(2), "{ports}");
+        let inventory = self
+            .client
+            .prints(&["node", "inventory", "save", self.node]);
+        let inventory: Value = serde_json::from_str(&inventory).expect("JSON");
+        assert_eq!(inventory["inventory"]["cpu"]["count"], 32);
+    }
+
+    /// A clean step that changes BIOS settings, one that changes none, and the way back.
+    fn changes_its_bios(&mut self) {
+        let setting = |walk: &mut Self| {
+            let shown = ["node", "bios", "setting", "show", walk.node, "BootRetry"];
+            walk.client.table(&shown)["value"].clone()
+        };
+        let apply = |value: &str| {
+            format!(
+                r#"[{{"interface": "bios", "step": "apply_configuration",
+                "args": {{"settings": [{{"name": "BootRetry", "value": "{value}"}}]}}}}]"#
+            )
+        };
+        for value in ["Disabled", "Disabled", "Enabled"] {
+            let steps = apply(value);
+            self.does(&["clean", "--clean-steps", &steps], "manageable");
+            assert_eq!(setting(self), value);
+        }
+        let steps = apply("Disabled");
+        self.does(&["clean", "--clean-steps", &steps], "manageable");
+        let reset = r#"[{"interface": "bios", "step": "factory_reset"}]"#;
+        self.does(&["clean", "--clean-steps", reset], "manageable");
+        assert_eq!(setting(self), "Enabled");
+        let unknown = r#"[{"interface": "bios", "step": "apply_configuration",
+            "args": {"settings": [{"name": "Colour", "value": "red"}]}}]"#;
+        let node = self.fails(
+            &["clean", "--clean-steps", unknown],
+            "clean failed",
+            "Colour",
+        );
+        self.leaves_fault(&node, "clean failure");
+        self.does(&["manage"], "manageable");
+    }
+
+    /// What only the BMC of this machine can do.
+    fn has_lights_and_passthru(&mut self) {
+        let path = format!("/v1/nodes/{}/management/indicators", self.node);
+        let lights = get(self.dev.api(1), &path).expect("lights");
+        let name = lights["indicators"][0]["name"].as_str().expect("a name");
+        let light = format!("{path}/{name}");
+        assert!(name.ends_with("@system"), "{name}");
+        exchange(self.dev.api(1), "PUT", &light, r#"{"state": "blinking"}"#).expect("it is set");
+        let shown = get(self.dev.api(1), &light).expect("the light");
+        assert_eq!(shown["state"], "blinking");
+
+        let methods = self.client.prints(&["node", "passthru", "list", self.node]);
+        for name in [
+            "eject_vmedia",
+            "create_subscription",
+            "get_all_subscriptions",
+        ] {
+            assert!(methods.contains(name), "{methods}");
+        }
+        let mut call = vec!["node", "passthru", "call", self.node, "create_subscription"];
+        call.extend(["--arg", "Destination=https://listener.example/x"]);
+        self.client.run(&call);
+        let one = format!(
+            "/v1/nodes/{}/vendor_passthru?method=get_subscription&id=1",
+            self.node
+        );
+        let one = get(self.dev.api(1), &one).expect("the subscription");
+        assert_eq!(one["Destination"], "https://listener.example/x");
+        self.client
+            .run(&["node", "passthru", "call", self.node, "eject_vmedia"]);
+    }
+
     /// From `manageable` through everything that the fake interfaces do, back to `available`.
     fn all_states(&mut self) {
         // Inspection.
@@ -221,7 +307,9 @@ fn a_simulated_redfish_machine_goes_through_every_state_and_one_of_its_own_drive
     // Nothing is taken for deployed or clean that was not.
     walk.is_refused(&["deploy"], "does not support deploy");
     walk.does(&["manage"], "manageable");
-    walk.is_refused(&["inspect"], "does not support inspect");
+    walk.is_inspected();
+    walk.changes_its_bios();
+    walk.has_lights_and_passthru();
     let steps = r#"[{"interface": "deploy", "step": "erase_devices"}]"#;
     walk.is_refused(&["clean", "--clean-steps", steps], "deploy agent");
     walk.client
@@ -325,6 +413,25 @@ fn a_simulated_redfish_machine_goes_through_every_state_and_one_of_its_own_drive
     // And IPMI under its own driver, as far as it goes.
     walk.node = &ipmi;
     walk.boots_from("cdrom", true);
+    let raw = [
+        "node",
+        "passthru",
+        "call",
+        &ipmi,
+        "send_raw",
+        "--arg",
+        "raw_bytes=0x06 0x01",
+    ];
+    walk.client.run(&raw);
+    walk.client.run(&[
+        "node",
+        "passthru",
+        "call",
+        &ipmi,
+        "bmc_reset",
+        "--arg",
+        "warm=true",
+    ]);
     let unsupported = walk
         .client
         .refused(&["node", "boot", "mode", "set", &ipmi, "uefi"]);

@@ -8,6 +8,7 @@ use baton_model::driver::{BmcTarget, DriverInfoError};
 use baton_model::env::Mono;
 use baton_model::hardware;
 use baton_model::ids::{Epoch, Ticket};
+use baton_model::json::Json;
 use baton_model::node::core::{COMMAND_LIMIT, Effect, Haste, Input, Note, ReadError, Urgency};
 use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Endpoint, Job, MachineKey, Priority, Work};
@@ -23,6 +24,8 @@ const READ_PATIENCE: Duration = Duration::from_secs(60);
 /// What a BMC is asked, and how urgently.
 struct Question {
     work: Work,
+    /// What it carries.
+    cargo: Json,
     session: Option<BmcSession>,
     priority: Priority,
     patience: Duration,
@@ -40,6 +43,7 @@ impl NodeActor {
                 let epoch = self.core.record().epoch;
                 let question = Question {
                     work: Work::PowerQuery,
+                    cargo: Json::EMPTY,
                     session: None,
                     priority,
                     patience,
@@ -50,40 +54,48 @@ impl NodeActor {
                 let epoch = self.core.record().epoch;
                 let question = Question {
                     work: Work::Identify,
+                    cargo: Json::EMPTY,
                     session: None,
                     priority: Priority::Sync,
                     patience: READ_PATIENCE,
                 };
                 self.submit(question, ticket, epoch, ctx);
             }
-            Effect::ReadFindings { ticket } => {
-                let epoch = self.core.record().epoch;
-                let question = Question {
-                    work: Work::FindingsQuery,
-                    session: None,
-                    priority: Priority::Recovery,
-                    patience: READ_PATIENCE,
+            Effect::Ask {
+                ticket,
+                inquiry,
+                urgency,
+            } => {
+                let (priority, patience) = match urgency {
+                    Urgency::User => (Priority::User, READ_PATIENCE_USER),
+                    Urgency::Recovery => (Priority::Recovery, READ_PATIENCE),
+                    Urgency::Sync => (Priority::Sync, READ_PATIENCE),
                 };
-                self.submit(question, ticket, epoch, ctx);
-            }
-            Effect::ReadBoot { ticket } => {
+                let patience = if inquiry.is_long() {
+                    READ_PATIENCE
+                } else {
+                    patience
+                };
                 let epoch = self.core.record().epoch;
                 let question = Question {
-                    work: Work::BootQuery,
+                    work: Work::Ask(inquiry),
+                    cargo: Json::EMPTY,
                     session: None,
-                    priority: Priority::User,
-                    patience: READ_PATIENCE_USER,
+                    priority,
+                    patience,
                 };
                 self.submit(question, ticket, epoch, ctx);
             }
             Effect::Act {
                 ticket,
                 action,
+                cargo,
                 session,
                 epoch,
             } => {
                 let question = Question {
                     work: Work::PowerCommand(action),
+                    cargo,
                     session: Some(session),
                     priority: Priority::User,
                     patience: COMMAND_LIMIT,
@@ -97,6 +109,7 @@ impl NodeActor {
             } => {
                 let question = Question {
                     work: Work::EndSession,
+                    cargo: Json::EMPTY,
                     session: Some(session),
                     priority: Priority::User,
                     patience: READ_PATIENCE_USER,
@@ -181,6 +194,7 @@ impl NodeActor {
     ) {
         let Question {
             work,
+            cargo,
             session,
             priority,
             patience,
@@ -225,6 +239,7 @@ impl NodeActor {
             .try_send(Submit {
                 job,
                 target,
+                cargo,
                 session,
                 reply_to,
             })
@@ -387,12 +402,10 @@ pub(super) fn unanswered(work: Work, ticket: Ticket, error: ReadError, rtt: Dura
             ticket,
             vendor: None,
         },
-        Work::BootQuery => Input::BootRead {
+        Work::Ask(_) => Input::Told {
             ticket,
             result: Err(error),
         },
-        // Nobody waits for it; the next time that the node is managed it is read again.
-        Work::FindingsQuery => Input::Wake,
         Work::PowerQuery => Input::Read {
             ticket,
             result: Err(error),

@@ -217,10 +217,9 @@ impl Handler<BmcReport> for NodeActor {
                 ticket,
                 vendor: identity.vendor,
             },
-            (Work::FindingsQuery, Ok(Answer::Findings(found))) => Input::Found(found),
-            (Work::BootQuery, Ok(Answer::Boot(state))) => Input::BootRead {
+            (Work::Ask(_), Ok(Answer::Disclosed(told))) => Input::Told {
                 ticket,
-                result: Ok(state),
+                result: Ok(told),
             },
             (Work::EndSession, Ok(Answer::Ended)) => Input::SessionEnded {
                 ticket,

@@ -1,9 +1,10 @@
 //! One call to a BMC, from the last check of the lease to its outcome in the pool's landing channel.
 
 use baton_model::driver::BmcTarget;
+use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Answer, Job, JobId, Outcome, Work};
-use baton_model::port::bmc::{Bmc, BmcError};
+use baton_model::port::bmc::{Bmc, BmcError, PowerAction};
 use baton_model::port::lease::{LeaseCheck, Leaving};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(super) struct Call {
     pub(super) id: JobId,
     pub(super) job: Job,
     pub(super) target: BmcTarget,
+    /// What a command carries.
+    pub(super) cargo: Json,
     /// The session that a power command must leave in, or that is to be ended.
     pub(super) session: Option<BmcSession>,
     pub(super) budget: Duration,
@@ -112,9 +115,7 @@ impl Call {
     /// Whether the lease lets it leave: the last look before the call.
     fn may_leave(&self) -> bool {
         let leaving = match (self.job.work, &self.session) {
-            (Work::PowerQuery | Work::Identify | Work::BootQuery | Work::FindingsQuery, _) => {
-                return true;
-            }
+            (Work::PowerQuery | Work::Identify | Work::Ask(_), _) => return true,
             (Work::EndSession, Some(_)) => Leaving::EndSession,
             (Work::PowerCommand(action), Some(session)) => Leaving::Command { action, session },
             (Work::PowerCommand(_) | Work::EndSession, None) => return false,
@@ -131,6 +132,10 @@ impl Call {
                 Ok(reading) => (Ok(Answer::Power(reading)), bmc.session(target).await),
                 Err(error) => (Err(error), None),
             },
+            Work::PowerCommand(PowerAction::Chore(chore)) => {
+                let done = bmc.chore(target, chore, &self.cargo, session, budget).await;
+                (done.map(|()| Answer::Accepted), None)
+            }
             Work::PowerCommand(action) => {
                 let accepted = bmc.power_action(target, action, session, budget).await;
                 (accepted.map(|()| Answer::Accepted), None)
@@ -139,14 +144,9 @@ impl Call {
                 let ended = bmc.end_session(target, session, budget).await;
                 (ended.map(|()| Answer::Ended), None)
             }
-            Work::FindingsQuery => {
-                let findings = bmc.findings(target, budget).await;
-                let answer = findings.map(|findings| Answer::Findings(Box::new(findings)));
-                (answer, None)
-            }
-            Work::BootQuery => {
-                let state = bmc.boot_state(target, budget).await;
-                (state.map(Answer::Boot), None)
+            Work::Ask(inquiry) => {
+                let told = bmc.ask(target, inquiry, budget).await;
+                (told.map(|told| Answer::Disclosed(Box::new(told))), None)
             }
             Work::Identify => {
                 let identity = bmc.identify(target, budget).await;

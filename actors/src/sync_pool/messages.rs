@@ -4,6 +4,7 @@ use actix::{Message, Recipient};
 use baton_model::driver::BmcTarget;
 use baton_model::hardware;
 use baton_model::ids::{NodeId, Ticket};
+use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::node::record::NodeRecord;
 use baton_model::pool::{BlockPrefix, BmcKey, Endpoint, Job, PoolSettings, PoolStats, Report};
@@ -20,6 +21,8 @@ pub struct Submit {
     pub job: Job,
     /// How to reach the BMC.
     pub target: BmcTarget,
+    /// What a command carries.
+    pub cargo: Json,
     /// The session that a power command must leave in, or that is to be ended.
     pub session: Option<BmcSession>,
     /// Who gets the report.

@@ -22,6 +22,7 @@ use actix::{
 };
 use baton_model::driver::BmcTarget;
 use baton_model::env::{Env, Mono};
+use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Report, SyncPool};
 use baton_model::port::bmc::Bmc;
@@ -49,6 +50,7 @@ const REDELIVER_AFTER: Duration = Duration::from_millis(20);
 /// What the pool keeps with each job.
 struct Errand {
     target: BmcTarget,
+    cargo: Json,
     session: Option<BmcSession>,
     reply_to: Recipient<BmcReport>,
 }
@@ -140,6 +142,7 @@ impl SyncPoolActor {
             id,
             job: *job,
             target: errand.target.clone(),
+            cargo: errand.cargo.clone(),
             session: errand.session.clone(),
             budget,
             bmc: self.bmc.clone(),
@@ -292,11 +295,13 @@ impl Handler<Submit> for SyncPoolActor {
         let Submit {
             job,
             target,
+            cargo,
             session,
             reply_to,
         } = message;
         let errand = Errand {
             target,
+            cargo,
             session,
             reply_to,
         };

@@ -5,6 +5,7 @@ use crate::testkit::{TestBmc, TestEnv};
 use actix::{ActorContext, Addr};
 use baton_model::driver::ipmi::{IpmiProtocol, IpmiTarget, Privilege};
 use baton_model::ids::{Epoch, NodeId, Ticket};
+use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Answer, BlockPrefix, Endpoint, Priority, Work};
 use baton_model::port::BoxFuture;
@@ -88,6 +89,7 @@ impl Bench {
             protocol: IpmiProtocol::V2_0,
             cipher_suite: None,
             kg: None,
+            keep_boot: None,
         }));
         let node = NodeId(uuid::Uuid::from_u128(n));
         let job = Job {
@@ -109,6 +111,7 @@ impl Bench {
             .try_send(Submit {
                 job,
                 target,
+                cargo: Json::EMPTY,
                 session: Some(BmcSession::Unbound),
                 reply_to,
             })

@@ -36,6 +36,7 @@ pub(super) fn lock(state: &ClusterState, node: &NodeRecord, intent: &Intent, now
             IntentKind::BootDevice { .. } => "set boot device",
             IntentKind::BootMode(_) => "set boot mode",
             IntentKind::SecureBoot(_) => "set secure boot",
+            IntentKind::Chore { chore, .. } => chore.operation(),
         },
         "holder": state.host_of(intent.holder),
         "epoch": intent.epoch,

@@ -66,7 +66,7 @@ pub(super) async fn show(
         .await;
     let (known, unknown_because) = match asked {
         Ok(NodeAnswer::Live(known)) => (Some(live(&known)), None),
-        Ok(NodeAnswer::Accepted | NodeAnswer::Done | NodeAnswer::Boot(_)) => {
+        Ok(NodeAnswer::Accepted | NodeAnswer::Done | NodeAnswer::Disclosed(_)) => {
             (None, Some("no answer".to_owned()))
         }
         Err(error) => (None, Some(error.to_string())),

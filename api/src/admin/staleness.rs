@@ -160,8 +160,7 @@ async fn live(admin: &Admin, row: &StaleNode) -> Option<NodeLive> {
         .request(row.node, admin.request_id(), NodeRequest::Inspect);
     match timeout(PATIENCE, question).await {
         Ok(Ok(NodeAnswer::Live(live))) => Some(live),
-        Ok(Ok(NodeAnswer::Accepted | NodeAnswer::Done | NodeAnswer::Boot(_)) | Err(_)) | Err(_) => {
-            None
-        }
+        Ok(Ok(NodeAnswer::Accepted | NodeAnswer::Done | NodeAnswer::Disclosed(_)) | Err(_))
+        | Err(_) => None,
     }
 }

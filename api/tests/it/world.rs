@@ -10,6 +10,7 @@ use baton_model::command::{
 use baton_model::env::{Clock, Entropy, Env, Mono};
 use baton_model::hardware::Enabled;
 use baton_model::ids::{ConductorId, Incarnation, IntentId, LogIndex, NodeId, RequestId, WallMs};
+use baton_model::json::Json;
 use baton_model::node::boot::{BootDevice, BootState};
 use baton_model::node::intent::{Intent, IntentKind};
 use baton_model::node::power::{PowerCause, PowerRequest, PowerState};
@@ -18,6 +19,7 @@ use baton_model::outbox::{Contradiction, OutboxStats};
 use baton_model::port::BoxFuture;
 use baton_model::port::cluster::{ChangeSink, ProposeError, Proposer};
 use baton_model::port::compute::Notifier;
+use baton_model::port::inquiry::{Disclosure, Findings, Glow, Inquiry, Inventory, Light, Part};
 use baton_model::port::node::{NodeAnswer, NodeError, NodeGateway, NodeLive, NodeRequest};
 use baton_model::state::{ClusterState, StateView};
 use http_body_util::{BodyExt, Full};
@@ -165,6 +167,29 @@ pub(crate) struct Owner {
     pub(crate) trouble: Mutex<Option<NodeError>>,
 }
 
+/// What the BMC of every node says.
+fn told(inquiry: Inquiry) -> Disclosure {
+    match inquiry {
+        Inquiry::Boot => Disclosure::Boot(BootState {
+            device: Some(BootDevice::Disk),
+            persistent: Some(true),
+            ..BootState::default()
+        }),
+        Inquiry::Findings => Disclosure::Findings(Findings::default()),
+        Inquiry::Inventory => Disclosure::Inventory(Inventory::default()),
+        Inquiry::Lights => Disclosure::Lights(vec![Light {
+            part: Part::System,
+            id: "u-1".into(),
+            glow: Glow::Blinking,
+        }]),
+        Inquiry::Subscriptions => {
+            let text = r#"{"by_id": {"1": {"Id": "1", "Destination": "https://a/b"}},
+                "collection": {"Members": [{"@odata.id": "/s/1"}], "Members@odata.count": 1}}"#;
+            Disclosure::Subscriptions(Json::parse(text).expect("JSON"))
+        }
+    }
+}
+
 impl NodeGateway for Owner {
     fn request(
         &self,
@@ -181,12 +206,11 @@ impl NodeGateway for Owner {
                 return Err(error);
             }
             match request {
-                NodeRequest::GetBoot => Ok(NodeAnswer::Boot(BootState {
-                    device: Some(BootDevice::Disk),
-                    persistent: Some(true),
-                    ..BootState::default()
-                })),
-                NodeRequest::SetBootDevice { .. } => Ok(NodeAnswer::Done),
+                NodeRequest::Ask(inquiry) => Ok(NodeAnswer::Disclosed(Box::new(told(inquiry)))),
+                NodeRequest::SetBootDevice { .. } | NodeRequest::Chore { at_end: true, .. } => {
+                    Ok(NodeAnswer::Done)
+                }
+                NodeRequest::Chore { .. } => Ok(NodeAnswer::Accepted),
                 NodeRequest::SetBootMode(_) | NodeRequest::SetSecureBoot(_) => {
                     Ok(NodeAnswer::Accepted)
                 }

@@ -1,18 +1,13 @@
-//! What the machine boots from: the boot override and secure boot. Sources: DSP2046 ComputerSystem `Boot` and SecureBoot;
-//! DSP0266 §ETags; Ironic `redfish/management.py` and sushy `resources/system/system.py` for what vendors want.
-//!
-//! Changes go out as one PATCH that names the version it was meant for. Some BMCs send versions that they do not accept
-//! back: a weak one is tried as a strong one, and then none is named at all (sushy `connector.py`).
+//! What the machine boots from: the boot override and secure boot. Sources: DSP2046 ComputerSystem `Boot` and SecureBoot,
+//! Ironic `redfish/management.py`; what vendors want besides is in their files.
 
 use super::answer;
+use super::change::version_in;
 use super::conversation::Conversation;
-use super::exchange::Answer;
-use crate::vendor::Vendor;
+use crate::vendor::BootOverride;
 use baton_model::node::boot::{BootDevice, BootMode, BootOrder, BootState};
 use baton_model::port::bmc::BmcError;
-use bytes::Bytes;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, StatusCode, Uri};
+use hyper::Method;
 use serde_json::{Map, Value, json};
 
 /// `BootSourceOverrideTarget` of each device.
@@ -23,20 +18,6 @@ const TARGETS: [(BootDevice, &str); 5] = [
     (BootDevice::Bios, "BiosSetup"),
     (BootDevice::UefiHttp, "UefiHttp"),
 ];
-
-/// Makers, in lower case, whose BMCs want `BootSourceOverrideEnabled` also where it does not change.
-const ALWAYS_ENABLED: &[&str] = &["supermicro", "super micro"];
-
-/// Makers, in lower case, whose BMCs want the mode beside it.
-const FULL_SET: &[&str] = &["american megatrends", "ami", "asrockrack", "asrock rack"];
-
-fn is_by(system: &Value, makers: &[&str]) -> bool {
-    let maker = answer::text(system, "Manufacturer").unwrap_or_default();
-    let maker = maker.to_ascii_lowercase();
-    makers
-        .iter()
-        .any(|known| maker == *known || maker.starts_with(&format!("{known} ")))
-}
 
 fn override_of<'a>(system: &'a Value, field: &str) -> Option<&'a str> {
     system
@@ -76,36 +57,23 @@ fn state_of(system: &Value) -> BootState {
 }
 
 /// What a PATCH is to carry.
-fn wish(system: &Value, order: BootOrder, target: &str) -> Value {
+fn wish(system: &Value, order: BootOrder, target: &str, names: BootOverride) -> Value {
     let enabled = if order.persistent {
         "Continuous"
     } else {
         "Once"
     };
-    let full = is_by(system, FULL_SET);
+    let full = names == BootOverride::Full;
     let mut boot = Map::new();
     boot.insert("BootSourceOverrideTarget".to_owned(), target.into());
     let differs = override_of(system, "Enabled") != Some(enabled);
-    if differs || full || is_by(system, ALWAYS_ENABLED) {
+    if differs || names != BootOverride::Changed {
         boot.insert("BootSourceOverrideEnabled".to_owned(), enabled.into());
     }
     if full && let Some(mode) = override_of(system, "Mode") {
         boot.insert("BootSourceOverrideMode".to_owned(), mode.into());
     }
     json!({ "Boot": boot })
-}
-
-/// A strong version made of a weak one (RFC 9110 §8.8.1).
-fn strengthened(version: &HeaderValue) -> Option<HeaderValue> {
-    let strong = version.to_str().ok()?.strip_prefix("W/")?;
-    HeaderValue::from_str(strong).ok()
-}
-
-fn version_in(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers
-        .get(header::ETAG)
-        .filter(|version| !version.is_empty())
-        .cloned()
 }
 
 impl Conversation<'_> {
@@ -145,7 +113,7 @@ impl Conversation<'_> {
                     order.device
                 ))
             })?;
-        let body = wish(&system, order, target);
+        let body = wish(&system, order, target, self.link.vendor.boot_override);
         self.change_system(&system, &headers, &body).await
     }
 
@@ -157,7 +125,7 @@ impl Conversation<'_> {
         }
         let mut boot = Map::new();
         boot.insert("BootSourceOverrideMode".to_owned(), word_of(mode).into());
-        if is_by(&system, FULL_SET) {
+        if self.link.vendor.boot_override == BootOverride::Full {
             for field in ["Target", "Enabled"] {
                 if let Some(value) = override_of(&system, field) {
                     boot.insert(format!("BootSourceOverride{field}"), value.into());
@@ -183,89 +151,12 @@ impl Conversation<'_> {
             .await?;
         self.judge_change(&answer)
     }
-
-    /// PATCHes the system, or where it cannot be changed itself, the resource that holds its pending settings.
-    async fn change_system(
-        &mut self,
-        system: &Value,
-        headers: &HeaderMap,
-        body: &Value,
-    ) -> Result<(), BmcError> {
-        let path = self.system_path().await?;
-        let answer = self.change(&path, version_in(headers), body).await?;
-        let elsewhere = answer::link_at(system, "/@Redfish.Settings/SettingsObject");
-        if answer.status == StatusCode::METHOD_NOT_ALLOWED
-            && let Some(settings) = elsewhere
-        {
-            let found = self.request(&Method::GET, &settings, None).await?;
-            let version = version_in(&found.headers);
-            let answer = self.change(&settings, version, body).await?;
-            return self.judge_change(&answer);
-        }
-        self.judge_change(&answer)
-    }
-
-    /// One change, meant for a version of the resource.
-    async fn change(
-        &mut self,
-        path: &Uri,
-        version: Option<HeaderValue>,
-        body: &Value,
-    ) -> Result<Answer, BmcError> {
-        let strong = version.as_ref().and_then(strengthened);
-        let mut tries = vec![version];
-        if let [Some(_)] = tries.as_slice() {
-            tries.extend(strong.map(Some));
-            tries.push(None);
-        }
-        let body = Bytes::from(body.to_string());
-        let last = tries.len().saturating_sub(1);
-        for (at, version) in tries.into_iter().enumerate() {
-            self.if_match = version;
-            let answer = self.request(&Method::PATCH, path, Some(body.clone())).await;
-            self.if_match = None;
-            let answer = answer?;
-            if answer.status != StatusCode::PRECONDITION_FAILED || at == last {
-                return Ok(answer);
-            }
-        }
-        Err(self.garbled("it was asked nothing"))
-    }
-
-    fn judge_change(&self, answer: &Answer) -> Result<(), BmcError> {
-        match answer.status {
-            status if status.is_success() => Ok(()),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
-                Err(BmcError::Unsupported {
-                    bmc: self.name(),
-                    operation: self.operation,
-                    reason: self.words(answer),
-                })
-            }
-            StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
-                let words = answer::error_words(&answer.body);
-                if Vendor::means_busy(&words) {
-                    Err(self.busy(answer))
-                } else {
-                    Err(self.declined(answer))
-                }
-            }
-            _ => Err(self.unexpected(answer)),
-        }
-    }
-
-    fn unsupported(&self, reason: &str) -> BmcError {
-        BmcError::Unsupported {
-            bmc: self.name(),
-            operation: self.operation,
-            reason: self.clean(reason),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vendor::Vendor;
 
     fn system(maker: &str, enabled: &str) -> Value {
         json!({"Manufacturer": maker, "Boot": {
@@ -295,7 +186,15 @@ mod tests {
 
     #[test]
     fn says_how_long_only_where_that_changes_or_the_maker_wants_it() {
-        let told = |maker, enabled| wish(&system(maker, enabled), order(false), "Pxe");
+        let told = |maker, enabled| {
+            let vendor = Vendor::for_maker(maker).unwrap_or_else(Vendor::generic);
+            wish(
+                &system(maker, enabled),
+                order(false),
+                "Pxe",
+                vendor.boot_override,
+            )
+        };
         let boot = json!({"Boot": {"BootSourceOverrideTarget": "Pxe"}});
         assert_eq!(told("Dell Inc.", "Once"), boot);
         let boot = json!({"Boot": {
@@ -308,15 +207,5 @@ mod tests {
         }});
         assert_eq!(told("American Megatrends International LLC.", "Once"), boot);
         assert_eq!(told("AMI", "Once"), boot);
-    }
-
-    #[test]
-    fn a_weak_version_becomes_a_strong_one() {
-        let weak = HeaderValue::from_static("W/\"1-2\"");
-        assert_eq!(
-            strengthened(&weak),
-            Some(HeaderValue::from_static("\"1-2\""))
-        );
-        assert_eq!(strengthened(&HeaderValue::from_static("\"1-2\"")), None);
     }
 }

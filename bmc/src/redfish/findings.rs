@@ -6,8 +6,9 @@
 use super::answer;
 use super::conversation::Conversation;
 use baton_model::json::Json;
-use baton_model::port::bmc::{BmcError, Findings};
-use hyper::Method;
+use baton_model::node::bios::as_text;
+use baton_model::port::bmc::BmcError;
+use baton_model::port::inquiry::Findings;
 use serde_json::{Map, Value, json};
 
 /// Most settings that are kept. The largest BIOS we know of shows some 1200.
@@ -26,13 +27,8 @@ fn settings(bios: &Value) -> Option<Json> {
     let mut room = ALL_BYTES_MAX;
     let mut all = Map::new();
     for (name, value) in attributes.iter().take(SETTINGS_MAX) {
-        let text = match value {
-            Value::Null => Value::Null,
-            Value::String(text) => text.as_str().into(),
-            Value::Bool(true) => "True".into(),
-            Value::Bool(false) => "False".into(),
-            Value::Number(number) => number.to_string().into(),
-            Value::Array(_) | Value::Object(_) => continue,
+        let Some(text) = as_text(value) else {
+            continue;
         };
         let bytes = name.len() + text.as_str().map_or(0, str::len);
         // Quotes, braces and the word around them.
@@ -50,15 +46,12 @@ impl Conversation<'_> {
     /// BIOS settings, and the versions of BIOS and BMC.
     pub(super) async fn read_findings(&mut self) -> Result<Findings, BmcError> {
         let system = self.read_system().await?;
-        let bios = match answer::link_at(&system, "/Bios") {
-            Some(path) => {
-                let answer = self.request(&Method::GET, &path, None).await?;
-                let read = answer.status.is_success();
-                let bios = answer::resource(&answer.body).ok().filter(|_| read);
-                bios.as_ref().and_then(settings)
-            }
-            None => None,
-        };
+        let bios = self.linked(&system, "/Bios").await?;
+        let pending = bios
+            .as_ref()
+            .and_then(|bios| bios.get("ResetBiosToDefaultsPending"));
+        let reset_pending = pending == Some(&Value::Bool(true));
+        let bios = bios.as_ref().and_then(settings);
         let mut components = Map::new();
         let mut add = |name: &str, version: Option<Box<str>>| {
             if let Some(version) = version {
@@ -70,6 +63,7 @@ impl Conversation<'_> {
         add("bmc", self.identify().await?.firmware);
         Ok(Findings {
             bios,
+            reset_pending,
             firmware: (!components.is_empty()).then(|| Json::from_map(&components)),
         })
     }

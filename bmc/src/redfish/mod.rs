@@ -6,20 +6,29 @@
 //! its connection.
 //!
 //! Layers, each knowing only the ones before: `answer` (JSON), `tls` and `stream` (a connection), `exchange` (one request),
-//! `pool` (what is kept), `conversation` and `failure` (statuses, reconnects, words), `session` (logging in), `system`, `reset` and `boot` (Redfish).
+//! `pool` (what is kept), `conversation` and `failure` (statuses, reconnects, words), `session` (logging in),
+//! `resource` and `change` (walking and changing), `system`, `reset`, `boot` and the rest (Redfish).
 //!
 //! Not here: when to ask again, and how often. That is the sync pool's business.
 
 mod answer;
+mod asks;
+mod bios;
 mod boot;
+mod change;
 mod config;
 mod conversation;
+mod events;
 mod exchange;
 mod failure;
 mod findings;
+mod inventory;
+mod light;
+mod media;
 mod pool;
 mod reset;
 mod reset_type;
+mod resource;
 mod session;
 mod stats;
 mod stream;
@@ -37,7 +46,7 @@ use self::stream::Endpoint;
 use self::tls::TlsConfigs;
 use baton_model::driver::redfish::RedfishTarget;
 use baton_model::node::boot::BootState;
-use baton_model::port::bmc::{BmcError, BmcIdentity, Findings, PowerAction, PowerReading};
+use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
 use futures_util::StreamExt as _;
 use std::fmt;
 use std::future::Future;
@@ -250,25 +259,6 @@ impl RedfishClient {
         turn.within(async {
             let mut held = self.hold(target).await;
             let result = turn.talk(&self.shared, &mut held).read_boot().await;
-            self.release(held);
-            result
-        })
-        .await
-    }
-
-    /// Reads BIOS settings and firmware versions.
-    ///
-    /// # Errors
-    /// See [`BmcError`].
-    pub async fn findings(
-        &self,
-        target: &Arc<RedfishTarget>,
-        budget: Duration,
-    ) -> Result<Findings, BmcError> {
-        let turn = Turn::new(target, "get firmware", budget);
-        turn.within(async {
-            let mut held = self.hold(target).await;
-            let result = turn.talk(&self.shared, &mut held).read_findings().await;
             self.release(held);
             result
         })

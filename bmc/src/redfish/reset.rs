@@ -31,6 +31,7 @@ impl Conversation<'_> {
             PowerAction::BootFrom(order) => return self.boot_from(order).await,
             PowerAction::BootMode(mode) => return self.set_boot_mode(mode).await,
             PowerAction::SecureBoot(on) => return self.set_secure_boot(on).await,
+            PowerAction::Chore(_) => return Err(self.unsupported("it is no power command")),
             PowerAction::On
             | PowerAction::Off
             | PowerAction::SoftOff
@@ -183,7 +184,8 @@ const fn reaches(action: PowerAction, reading: PowerReading) -> bool {
         | PowerAction::Nmi
         | PowerAction::BootFrom(_)
         | PowerAction::BootMode(_)
-        | PowerAction::SecureBoot(_) => false,
+        | PowerAction::SecureBoot(_)
+        | PowerAction::Chore(_) => false,
     }
 }
 

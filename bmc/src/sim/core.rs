@@ -74,6 +74,8 @@ pub struct Counters {
     pub power_reads: u64,
     /// Power commands that arrived.
     pub power_commands: u64,
+    /// Restarts of the BMC itself.
+    pub bmc_restarts: u64,
     /// Logins that succeeded.
     pub logins: u64,
     /// Logins refused for their name or password.
@@ -102,6 +104,7 @@ impl Counters {
         self.handshakes_resumed += other.handshakes_resumed;
         self.power_reads += other.power_reads;
         self.power_commands += other.power_commands;
+        self.bmc_restarts += other.bmc_restarts;
         self.logins += other.logins;
         self.logins_refused += other.logins_refused;
         self.logins_locked += other.logins_locked;

@@ -63,6 +63,8 @@ struct Step {
 #[derive(Clone, Debug)]
 pub struct Machine {
     on: bool,
+    /// How often it has begun to boot.
+    starts: u32,
     steps: VecDeque<Step>, // at most two: a cycle is off, then on
     timing: Timing,
     journal: Journal,
@@ -74,6 +76,7 @@ impl Machine {
     pub const fn new(on: bool, timing: Timing, journal_room: u16) -> Self {
         Self {
             on,
+            starts: 0,
             steps: VecDeque::new(),
             timing,
             journal: Journal::new(journal_room),
@@ -124,9 +127,10 @@ impl Machine {
             },
             PowerAction::Nmi => self.disturb(now, Edge::Nmi, Duration::ZERO, &origin),
             // The BMC keeps these; the machine hears of them when it boots.
-            PowerAction::BootFrom(_) | PowerAction::BootMode(_) | PowerAction::SecureBoot(_) => {
-                Outcome::Ignored
-            }
+            PowerAction::BootFrom(_)
+            | PowerAction::BootMode(_)
+            | PowerAction::SecureBoot(_)
+            | PowerAction::Chore(_) => Outcome::Ignored,
             PowerAction::Cycle => {
                 let outcome = self.disturb(now, Edge::Off, timing.off, &origin);
                 if outcome == Outcome::Started {
@@ -165,6 +169,12 @@ impl Machine {
     pub fn journal(&mut self, now: Mono) -> &Journal {
         self.settle(now);
         &self.journal
+    }
+
+    /// How often it has begun to boot, as of the last look at it.
+    #[must_use]
+    pub const fn starts(&self) -> u32 {
+        self.starts
     }
 
     /// The delays.
@@ -224,9 +234,13 @@ impl Machine {
 
     fn edge(&mut self, at: Mono, edge: Edge, origin: Origin) {
         match edge {
-            Edge::On => self.on = true,
+            Edge::On => {
+                self.on = true;
+                self.starts = self.starts.wrapping_add(1);
+            }
             Edge::Off => self.on = false,
-            Edge::Reset | Edge::Nmi => {}
+            Edge::Reset => self.starts = self.starts.wrapping_add(1),
+            Edge::Nmi => {}
         }
         self.journal.write(at, What::Edge(edge), origin);
     }

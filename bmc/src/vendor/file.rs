@@ -1,7 +1,7 @@
 //! A vendor file as it is written, and what makes one acceptable: every fact has a source, every word is known, and no
 //! two files claim the same BMC.
 
-use super::{ACTIONS, GENERIC, Vendor};
+use super::{ACTIONS, BootOverride, GENERIC, Vendor};
 use crate::redfish::ResetType;
 use baton_model::port::bmc::PowerAction;
 use serde::Deserialize;
@@ -31,6 +31,7 @@ struct File {
     after_restart: Option<AfterRestart>,
     sessions: Option<Sessions>,
     ipmi_boot: Option<IpmiBoot>,
+    redfish_boot: Option<RedfishBoot>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +39,8 @@ struct File {
 struct KnownBy {
     #[serde(default)]
     redfish: Vec<Box<str>>,
+    #[serde(default)]
+    redfish_words: Vec<Box<str>>,
     #[serde(default)]
     oem: Vec<Box<str>>,
     #[serde(default)]
@@ -86,6 +89,13 @@ struct Sessions {
 #[serde(deny_unknown_fields)]
 struct IpmiBoot {
     uefi_disk: u8,
+    source: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedfishBoot {
+    name: Box<str>,
     source: Box<str>,
 }
 
@@ -151,10 +161,12 @@ fn read(name: &str, text: &str, base: Option<&Vendor>) -> Result<Vendor, String>
         return Err("title is empty".into());
     }
     sourced("known_by", &file.known_by.source)?;
-    if let Some(loud) =
-        file.known_by.redfish.iter().find(|maker| {
-            maker.is_empty() || maker.chars().any(|letter| letter.is_ascii_uppercase())
-        })
+    if let Some(loud) = file
+        .known_by
+        .redfish
+        .iter()
+        .chain(&file.known_by.redfish_words)
+        .find(|maker| maker.is_empty() || maker.chars().any(|letter| letter.is_ascii_uppercase()))
     {
         return Err(format!(
             "known_by.redfish: \"{loud}\" has to be written in lower case"
@@ -210,10 +222,26 @@ fn read(name: &str, text: &str, base: Option<&Vendor>) -> Result<Vendor, String>
         }
         None => None,
     };
+    let boot_override = match &file.redfish_boot {
+        Some(boot) => {
+            sourced("redfish_boot", &boot.source)?;
+            match &*boot.name {
+                "enabled" => BootOverride::Enabled,
+                "full" => BootOverride::Full,
+                other => {
+                    return Err(format!(
+                        "redfish_boot: name is enabled or full, not \"{other}\""
+                    ));
+                }
+            }
+        }
+        None => base.map_or_else(BootOverride::default, |base| base.boot_override),
+    };
     Ok(Vendor {
         name: file.name,
         title: file.title,
         redfish: file.known_by.redfish,
+        redfish_words: file.known_by.redfish_words,
         oem: file.known_by.oem,
         ipmi: file
             .known_by
@@ -228,6 +256,7 @@ fn read(name: &str, text: &str, base: Option<&Vendor>) -> Result<Vendor, String>
         sessions_max,
         sessions_idle: idle_s.map(|seconds| Duration::from_secs(seconds.into())),
         uefi_disk,
+        boot_override,
     })
 }
 

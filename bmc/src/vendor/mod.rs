@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ("supermicro", include_str!("../../vendors/supermicro.toml")),
     ("xcc", include_str!("../../vendors/xcc.toml")),
     ("openbmc", include_str!("../../vendors/openbmc.toml")),
+    ("ami", include_str!("../../vendors/ami.toml")),
     (GENERIC, include_str!("../../vendors/generic.toml")),
 ];
 
@@ -40,6 +41,8 @@ pub struct Vendor {
     pub title: Box<str>,
     /// Lower-case fragments of the service root's `Vendor` and the system's `Manufacturer`.
     redfish: Vec<Box<str>>,
+    /// The same, where a name is too short to be looked for within another: the first words of it.
+    redfish_words: Vec<Box<str>>,
     /// Keys of the service root's `Oem`.
     oem: Vec<Box<str>>,
     /// IANA enterprise numbers, and the names that Ironic records for them.
@@ -56,6 +59,20 @@ pub struct Vendor {
     pub sessions_idle: Option<Duration>,
     /// The maker's own IPMI selector of a disk with UEFI.
     pub uefi_disk: Option<u8>,
+    /// What a change of the Redfish boot override has to name.
+    pub boot_override: BootOverride,
+}
+
+/// What a change of the Redfish boot override has to name besides the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BootOverride {
+    /// For how long it holds, where that changes.
+    #[default]
+    Changed,
+    /// For how long it holds, always.
+    Enabled,
+    /// All of it, also what stays as it is.
+    Full,
 }
 
 /// How many power actions are resets.
@@ -71,7 +88,10 @@ const fn place_of(action: PowerAction) -> Option<usize> {
         PowerAction::Cycle => Some(4),
         PowerAction::SoftReset => Some(5),
         PowerAction::Nmi => Some(6),
-        PowerAction::BootFrom(_) | PowerAction::BootMode(_) | PowerAction::SecureBoot(_) => None,
+        PowerAction::BootFrom(_)
+        | PowerAction::BootMode(_)
+        | PowerAction::SecureBoot(_)
+        | PowerAction::Chore(_) => None,
     }
 }
 
@@ -110,10 +130,15 @@ impl Vendor {
     pub fn for_maker(maker: &str) -> Option<&'static Self> {
         let maker = maker.to_ascii_lowercase();
         Self::all().iter().find(|vendor| {
+            let mut words = vendor.redfish_words.iter();
             vendor
                 .redfish
                 .iter()
                 .any(|fragment| maker.contains(&**fragment))
+                || words.any(|words| {
+                    let rest = maker.strip_prefix(&**words);
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+                })
         })
     }
 

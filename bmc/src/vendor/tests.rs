@@ -62,6 +62,11 @@ fn vendors_are_known_by_what_they_call_themselves() {
         ("Lenovo", Some("xcc")),
         ("OpenBMC", Some("openbmc")),
         ("IBM", Some("openbmc")),
+        ("American Megatrends International LLC.", Some("ami")),
+        ("AMI", Some("ami")),
+        ("AMI Corp", Some("ami")),
+        ("ASRockRack", Some("ami")),
+        ("General Dynamics", None),
         ("Sushy Emulator", None),
         ("", None),
     ] {
@@ -137,6 +142,14 @@ fn a_slip_in_a_file_is_named_with_its_place() {
         ("[[busy]]\nwords = \"in\"\nsource = \"x\"\n", "too short"),
         ("[sessions]\nmax = 0\nsource = \"x\"\n", "redfish_auth_type"),
         ("[sesions]\nmax = 4\n", "unknown field"),
+        (
+            "[redfish_boot]\nname = \"much\"\nsource = \"x\"\n",
+            "name is enabled or full",
+        ),
+        (
+            "[redfish_boot]\nname = \"full\"\nsource = \"\"\n",
+            "needs its source",
+        ),
     ] {
         let text = if rest.starts_with("[known_by]") {
             rest.to_owned()

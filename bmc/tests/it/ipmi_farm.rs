@@ -5,8 +5,10 @@ use crate::ipmi_sim::client;
 use baton_bmc::ipmi::IpmiClient;
 use baton_bmc::sim::{Farm, FarmConfig, Fault, Initial, Layout};
 use baton_model::driver::ipmi::{CipherSuite, IpmiProtocol, IpmiTarget, Privilege};
+use baton_model::json::Json;
 use baton_model::node::boot::{BootDevice, BootMode, BootOrder, BootState};
 use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
+use baton_model::port::chore::Chore;
 use baton_model::secret::Secret;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
@@ -43,6 +45,7 @@ fn target_of(farm: &Farm, machine: u32, suite: Option<CipherSuite>) -> Arc<IpmiT
         protocol: IpmiProtocol::V2_0,
         cipher_suite: suite,
         kg: None,
+        keep_boot: None,
     })
 }
 
@@ -292,6 +295,36 @@ async fn boot_devices_are_set_and_read_back() {
             .unwrap_err();
         assert!(matches!(error, BmcError::Unsupported { .. }), "{error}");
     }
+    client.close(BUDGET).await;
+    farm.stop().await;
+}
+
+/// Bytes go out as they are, and restarts of the BMC are two of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raw_commands_and_restarts_of_the_bmc_are_sent_and_judged() {
+    let farm = farm(1).await;
+    let (client, target) = (client(), target_of(&farm, 0, None));
+    let chore = async |chore, cargo: &str| {
+        let cargo = Json::parse(cargo).expect("JSON");
+        client.chore(&target, chore, &cargo, None, BUDGET).await
+    };
+    // Get Device ID, which every BMC knows.
+    let known = chore(Chore::Raw, r#"{"raw_bytes": "0x06 0x01"}"#).await;
+    assert_eq!(known, Ok(()));
+    let unknown = chore(Chore::Raw, r#"{"raw_bytes": "0x2e 0x7f 1 2"}"#).await;
+    assert!(unknown.is_err(), "the BMC knows no such command");
+    let odd = chore(Chore::Raw, r#"{"raw_bytes": "six one"}"#).await;
+    let told = odd.expect_err("no bytes").to_string();
+    assert!(told.contains("'six' is no byte"), "{told}");
+    for warm in [r#"{"warm": true}"#, r#"{"warm": false}"#] {
+        assert_eq!(chore(Chore::RestartBmc, warm).await, Ok(()));
+    }
+    assert_eq!(farm.totals().bmc_restarts, 2);
+    let light = chore(Chore::Light, "{}").await;
+    assert!(
+        matches!(light, Err(BmcError::Unsupported { .. })),
+        "{light:?}"
+    );
     client.close(BUDGET).await;
     farm.stop().await;
 }

@@ -169,6 +169,7 @@ impl Sim {
             protocol: IpmiProtocol::V2_0,
             cipher_suite: suite,
             kg: None,
+            keep_boot: None,
         })
     }
 
@@ -337,6 +338,7 @@ async fn a_dead_bmc_costs_its_budget() {
         protocol: IpmiProtocol::V2_0,
         cipher_suite: None,
         kg: None,
+        keep_boot: None,
     });
     let budget = Duration::from_millis(700);
     let error = client.power_state(&target, budget).await.unwrap_err();

@@ -202,7 +202,8 @@ impl Machine {
             | PowerAction::Nmi
             | PowerAction::BootFrom(_)
             | PowerAction::BootMode(_)
-            | PowerAction::SecureBoot(_) => {
+            | PowerAction::SecureBoot(_)
+            | PowerAction::Chore(_) => {
                 return;
             }
         };

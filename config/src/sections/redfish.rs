@@ -36,10 +36,10 @@ section! {
     power_on_conflict_retry_attempts: u32 = 6, live, max(100);
     /// The pause between two such tries.
     power_on_conflict_retry_interval: Seconds = 10, live, range(1, 300);
-    /// How often a change of the boot device is tried while the machine is in its self-test.
-    post_boot_retry_attempts: u32 = 6, live, range(1, 100), planned;
+    /// How often a change of the boot device is tried while the BMC says "not now", as during a self-test.
+    post_boot_retry_attempts: u32 = 6, live, range(1, 100);
     /// The first pause between two such tries; it grows up to sixfold.
-    post_boot_retry_delay: Seconds = 5, live, range(1, 300), planned;
+    post_boot_retry_delay: Seconds = 5, live, range(1, 300);
     /// How long a change of the boot mode may take.
     boot_mode_config_timeout: Seconds = 900, live, max(86_400), planned;
 }

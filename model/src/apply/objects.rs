@@ -8,13 +8,18 @@ use crate::node::edit::Refused;
 use crate::node::record::NodeRecord;
 use crate::object::allocation::{self, Allocate};
 use crate::object::rules::{check_create, check_delete, check_replace};
-use crate::object::{Kind, Object, ObjectCommand, history};
+use crate::object::{self, Kind, Object, ObjectCommand, PER_NODE_MAX, history};
 use crate::state::Change;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Bits of a serial that tell the objects of one proposal apart: at most two rows of history and an allocation.
-const SERIAL_BITS: u32 = 2;
+/// Bits of a serial that tell the objects of one proposal apart: an inspection makes most, with two rows of history, three
+/// objects of findings and [`PORTS_MAX`] ports.
+const SERIAL_BITS: u32 = 6;
+
+/// Most ports that one inspection makes. The largest machines have some forty network ports.
+pub(super) const PORTS_MAX: usize = 48;
 
 /// The components with the `initial_version` that is known of them already.
 fn with_first_versions(new: &Json, old: &Json) -> Json {
@@ -139,6 +144,29 @@ impl Entry<'_> {
                 object.node = Some(node);
                 object.body = body;
                 self.put_new(object);
+            }
+        }
+    }
+
+    /// Makes a port for each address that no port has. An address at another node stays there: the machine that it was
+    /// seen at last is not known to be the right one.
+    pub(super) fn put_ports(&mut self, node: NodeId, addresses: &[Box<str>]) {
+        for address in addresses.iter().take(PORTS_MAX) {
+            let mut port = Object::new(
+                Kind::Port,
+                object::made_id(node, self.next_serial()),
+                self.at,
+            );
+            port.node = Some(node);
+            port.body = Json::from_map(&Map::from_iter([
+                ("address".to_owned(), Value::from(&**address)),
+                ("pxe_enabled".to_owned(), Value::Bool(true)),
+                ("extra".to_owned(), Value::Object(Map::new())),
+            ]));
+            let taken = self.state.objects().by_address(Kind::Port, address);
+            let mine = self.state.objects().of_node(node, Kind::Port, None).count();
+            if taken.is_none() && mine < PER_NODE_MAX {
+                self.put_new(port);
             }
         }
     }

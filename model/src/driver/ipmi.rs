@@ -60,6 +60,9 @@ pub struct IpmiTarget {
     pub cipher_suite: Option<CipherSuite>,
     /// The BMC key K_G, if the BMC has one (`ipmi_hex_kg_key`).
     pub kg: Option<Secret<Box<[u8]>>>,
+    /// Whether the BMC is told to keep the boot device for longer than a minute (`ipmi_disable_boot_timeout`); `None`
+    /// leaves it to the option of that name.
+    pub keep_boot: Option<bool>,
 }
 
 /// Longest password and longest K_G of IPMI 2.0 (§13.31); IPMI 1.5 has [`PASSWORD_1_5_BYTES_MAX`].
@@ -93,7 +96,8 @@ pub const fn properties() -> &'static [(&'static str, &'static str)] {
         ),
         (
             "ipmi_disable_boot_timeout",
-            "Whether to keep the BMC from dropping the boot device after 60 seconds. Optional.",
+            "Whether to keep the BMC from dropping the boot device after 60 seconds. Optional, defaults to \
+             [ipmi]disable_boot_timeout.",
         ),
         (
             "ipmi_force_boot_device",
@@ -222,6 +226,10 @@ pub fn parse(
         protocol,
         cipher_suite,
         kg,
+        keep_boot: driver_info.get("ipmi_disable_boot_timeout").map(|value| {
+            python::is_truthy(value)
+                && !matches!(value.as_str(), Some("false" | "False" | "no" | "0"))
+        }),
     })
 }
 

@@ -8,7 +8,9 @@ use super::power::PowerRequest;
 use super::provision::Verb;
 use crate::command::Session;
 use crate::ids::{ConductorId, Epoch, Incarnation, IntentId, RequestId, WallMs};
+use crate::json::Json;
 use crate::port::bmc::PowerAction;
+use crate::port::chore::Chore;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -86,6 +88,13 @@ pub enum IntentKind {
     BootMode(BootMode),
     /// Secure boot on or off.
     SecureBoot(bool),
+    /// Something beside the machine's power.
+    Chore {
+        /// What.
+        chore: Chore,
+        /// What it carries.
+        cargo: Json,
+    },
 }
 
 impl IntentKind {
@@ -115,6 +124,11 @@ impl IntentKind {
             Self::BootDevice { .. } => "setting boot device",
             Self::BootMode(_) => "changing node boot mode",
             Self::SecureBoot(_) => "changing node secure",
+            Self::Chore {
+                chore: Chore::Light,
+                ..
+            } => "indicator set",
+            Self::Chore { .. } => "calling vendor passthru",
         }
     }
 }

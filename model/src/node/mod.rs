@@ -1,5 +1,6 @@
 //! One managed machine: its record, its states and the rules by which they change.
 
+pub mod bios;
 pub mod boot;
 pub mod core;
 pub mod edit;

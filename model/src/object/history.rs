@@ -1,12 +1,11 @@
 //! Node history: rows made by the entries that changed the node.
 
-use super::{Kind, Object};
-use crate::ids::{NodeId, WallMs};
+use super::{Kind, Object, made_id};
+use crate::ids::WallMs;
 use crate::json::Json;
 use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
 use serde_json::{Value, json};
-use uuid::{Builder, Uuid};
 
 /// Most rows kept per node; the oldest go first. A row takes some 500 bytes of memory at every member, so a full history
 /// is 32 KiB, and a fleet of 100,000 nodes that all have one stays near 3 GiB. Ironic keeps 300 in its database.
@@ -44,7 +43,7 @@ fn row(
     severity: &str,
     event: &str,
 ) -> Object {
-    let mut row = Object::new(Kind::History, id(new.id, serial), at);
+    let mut row = Object::new(Kind::History, made_id(new.id, serial), at);
     row.serial = serial;
     row.node = Some(new.id);
     let since = old.provision_updated_at.unwrap_or(old.created_at);
@@ -61,14 +60,6 @@ fn row(
         row.body = Json::from_map(&body);
     }
     row
-}
-
-/// A uuid that every replica makes alike: the node's, mixed with the row's serial, which no other row has.
-fn id(node: NodeId, serial: u64) -> Uuid {
-    /// Odd, with bits all over (2^64 divided by the golden ratio), so that neighbours differ everywhere.
-    const MIX: u128 = 0x9e37_79b9_7f4a_7c15_9e37_79b9_7f4a_7c15;
-    let mixed = node.0.as_u128() ^ u128::from(serial).wrapping_mul(MIX);
-    Builder::from_random_bytes(mixed.to_be_bytes()).into_uuid()
 }
 
 /// Ironic's word for what was going on (`conductor.md` §22).

@@ -17,7 +17,7 @@ use crate::json::Json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 pub use store::Objects;
 
@@ -194,6 +194,14 @@ pub(crate) enum Key {
     Connector(Box<str>, Box<str>),
     /// By place among the volumes of a node.
     BootIndex(NodeId, i64),
+}
+
+/// A uuid that every replica makes alike: the node's, mixed with the object's serial, which no other of its kind has.
+pub(crate) fn made_id(node: NodeId, serial: u64) -> Uuid {
+    /// Odd, with bits all over (2^64 divided by the golden ratio), so that neighbours differ everywhere.
+    const MIX: u128 = 0x9e37_79b9_7f4a_7c15_9e37_79b9_7f4a_7c15;
+    let mixed = node.0.as_u128() ^ u128::from(serial).wrapping_mul(MIX);
+    Builder::from_random_bytes(mixed.to_be_bytes()).into_uuid()
 }
 
 /// A change of objects. Persisted in the log: append variants only.

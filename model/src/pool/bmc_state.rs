@@ -382,7 +382,7 @@ impl BmcState {
         let patient = learned
             .saturating_mul(1 << failures.min(3))
             .min(told.read_timeout_max);
-        if job.work.is_write() {
+        if job.work.is_long() {
             let slow = patient.saturating_mul(2);
             slow.clamp(told.write_timeout_min, told.write_timeout_max)
         } else if failures >= told.open_after {

@@ -3,9 +3,9 @@
 use super::endpoint::Endpoint;
 use crate::env::Mono;
 use crate::ids::{Epoch, NodeId, Ticket};
-use crate::node::boot::BootState;
 use crate::node::intent::BmcSession;
-use crate::port::bmc::{BmcError, BmcIdentity, ErrorClass, Findings, PowerAction, PowerReading};
+use crate::port::bmc::{BmcError, BmcIdentity, ErrorClass, PowerAction, PowerReading};
+use crate::port::inquiry::{Disclosure, Inquiry};
 use std::fmt;
 use std::time::Duration;
 
@@ -48,10 +48,8 @@ pub enum Work {
     Identify,
     /// End a session that a fenced conductor's write may still use. Changes no machine, but needs the lease.
     EndSession,
-    /// Read what the machine boots from.
-    BootQuery,
-    /// Read BIOS settings and firmware versions.
-    FindingsQuery,
+    /// Ask something besides the power state.
+    Ask(Inquiry),
 }
 
 impl Work {
@@ -60,11 +58,18 @@ impl Work {
     pub const fn is_write(self) -> bool {
         match self {
             Self::PowerCommand(_) => true,
-            Self::PowerQuery
-            | Self::Identify
-            | Self::EndSession
-            | Self::BootQuery
-            | Self::FindingsQuery => false,
+            Self::PowerQuery | Self::Identify | Self::EndSession | Self::Ask(_) => false,
+        }
+    }
+
+    /// Whether its time says nothing about the network, and it is given as much as a command: it may wait for the machine,
+    /// or takes many requests.
+    #[must_use]
+    pub const fn is_long(self) -> bool {
+        match self {
+            Self::PowerCommand(_) => true,
+            Self::Ask(inquiry) => inquiry.is_long(),
+            Self::PowerQuery | Self::Identify | Self::EndSession => false,
         }
     }
 
@@ -73,7 +78,7 @@ impl Work {
     pub const fn needs_lease(self) -> bool {
         match self {
             Self::PowerCommand(_) | Self::EndSession => true,
-            Self::PowerQuery | Self::Identify | Self::BootQuery | Self::FindingsQuery => false,
+            Self::PowerQuery | Self::Identify | Self::Ask(_) => false,
         }
     }
 }
@@ -85,8 +90,7 @@ impl fmt::Display for Work {
             Self::PowerCommand(action) => action.fmt(f),
             Self::Identify => f.write_str("identify"),
             Self::EndSession => f.write_str("end session"),
-            Self::BootQuery => f.write_str("get boot device"),
-            Self::FindingsQuery => f.write_str("get firmware"),
+            Self::Ask(inquiry) => inquiry.fmt(f),
         }
     }
 }
@@ -122,10 +126,8 @@ pub enum Answer {
     Ended,
     /// To [`Work::Identify`].
     Identity(Box<BmcIdentity>),
-    /// To [`Work::BootQuery`].
-    Boot(BootState),
-    /// To [`Work::FindingsQuery`].
-    Findings(Box<Findings>),
+    /// To [`Work::Ask`].
+    Disclosed(Box<Disclosure>),
 }
 
 /// Why a job brought no answer. The text reaches `last_error`.

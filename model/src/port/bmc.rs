@@ -1,9 +1,11 @@
 //! The BMC port: what the sync pool asks of a machine's controller. Implemented by `baton-bmc` and by simulations.
 
 use super::BoxFuture;
+use super::chore::Chore;
+use super::inquiry::{Disclosure, Inquiry};
 use crate::driver::BmcTarget;
 use crate::json::Json;
-use crate::node::boot::{BootMode, BootOrder, BootState};
+use crate::node::boot::{BootMode, BootOrder};
 use crate::node::intent::BmcSession;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -47,6 +49,8 @@ pub enum PowerAction {
     BootMode(BootMode),
     /// Boot signed code only, or any: Redfish `SecureBootEnable`.
     SecureBoot(bool),
+    /// Something beside the machine's power, which may carry more than its name.
+    Chore(Chore),
 }
 
 impl PowerAction {
@@ -61,6 +65,7 @@ impl PowerAction {
             | Self::BootMode(_)
             | Self::SecureBoot(_) => true,
             Self::Reset | Self::Cycle | Self::SoftReset | Self::Nmi => false,
+            Self::Chore(chore) => chore.is_repeatable(),
         }
     }
 
@@ -78,6 +83,7 @@ impl PowerAction {
             Self::BootFrom(_) => "set boot device",
             Self::BootMode(_) => "set boot mode",
             Self::SecureBoot(_) => "set secure boot",
+            Self::Chore(chore) => chore.operation(),
         }
     }
 }
@@ -95,7 +101,8 @@ impl fmt::Display for PowerAction {
             | Self::Reset
             | Self::Cycle
             | Self::SoftReset
-            | Self::Nmi => Ok(()),
+            | Self::Nmi
+            | Self::Chore(_) => Ok(()),
         }
     }
 }
@@ -109,15 +116,6 @@ pub struct BmcIdentity {
     pub model: Option<Box<str>>,
     /// Firmware version.
     pub firmware: Option<Box<str>>,
-}
-
-/// What a BMC says about the firmware of its machine: objects by name, with the fields that the API shows.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Findings {
-    /// BIOS settings; `None` if it has none to show.
-    pub bios: Option<Json>,
-    /// Firmware components; `None` if it tells of none.
-    pub firmware: Option<Json>,
 }
 
 /// What an answer to [`BmcError::class`] means for whoever called.
@@ -248,6 +246,15 @@ impl BmcError {
     }
 }
 
+/// What an implementation without this operation answers.
+fn not_simulated(operation: &'static str) -> BmcError {
+    BmcError::Unsupported {
+        bmc: "in simulation".into(),
+        operation,
+        reason: "it has nothing of the kind".into(),
+    }
+}
+
 /// Access to all BMCs. Implementations keep sessions and connections warm per target (a bounded number, for a bounded
 /// life) and never run more than one conversation with a BMC for one call. Each call ends within `budget`, all its
 /// retransmissions, handshakes and re-logins included; dropping the future abandons the call.
@@ -282,30 +289,28 @@ pub trait Bmc: Send + Sync {
         budget: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>>;
 
-    /// Reads what the machine boots from, and how.
-    fn boot_state<'a>(
+    /// Sends one command that carries something, under the rules of [`Self::power_action`].
+    fn chore<'a>(
         &'a self,
         target: &'a BmcTarget,
+        chore: Chore,
+        cargo: &'a Json,
+        session: &'a BmcSession,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<BootState, BmcError>> {
-        let _asks_nobody = (target, budget);
-        Box::pin(async {
-            Err(BmcError::Unsupported {
-                bmc: "in simulation".into(),
-                operation: "get boot device",
-                reason: "it has no boot device".into(),
-            })
-        })
+    ) -> BoxFuture<'a, Result<(), BmcError>> {
+        let _does_nothing = (target, cargo, session, budget);
+        Box::pin(async move { Err(not_simulated(chore.operation())) })
     }
 
-    /// Reads BIOS settings and firmware versions.
-    fn findings<'a>(
+    /// Asks something besides the power state.
+    fn ask<'a>(
         &'a self,
         target: &'a BmcTarget,
+        inquiry: Inquiry,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<Findings, BmcError>> {
+    ) -> BoxFuture<'a, Result<Disclosure, BmcError>> {
         let _asks_nobody = (target, budget);
-        Box::pin(async { Ok(Findings::default()) })
+        Box::pin(async move { Err(not_simulated(inquiry.operation())) })
     }
 
     /// Asks who the BMC is (IPMI Get Device ID; Redfish system and manager).

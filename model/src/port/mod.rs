@@ -1,8 +1,10 @@
 //! The traits through which sibling crates meet. Implemented where the technology lives, joined in `src/wiring.rs`.
 
 pub mod bmc;
+pub mod chore;
 pub mod cluster;
 pub mod compute;
+pub mod inquiry;
 pub mod lease;
 pub mod node;
 pub mod power;

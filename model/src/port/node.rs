@@ -2,9 +2,11 @@
 //! here, and by the router in `src` that forwards to the owner.
 
 use super::BoxFuture;
+use super::chore::Chore;
+use super::inquiry::{Disclosure, Inquiry};
 use crate::ids::{ConductorId, NodeId, RequestId, WallMs};
 use crate::json::Json;
-use crate::node::boot::{BootDevice, BootMode, BootState};
+use crate::node::boot::{BootDevice, BootMode};
 use crate::node::edit::Refused;
 use crate::node::power::PowerRequest;
 use crate::node::provision::Verb;
@@ -35,8 +37,8 @@ pub enum NodeRequest {
     SyncNow,
     /// What the owner knows beyond the record.
     Inspect,
-    /// `GET …/management/boot_device`; waits for no lock.
-    GetBoot,
+    /// Ask the BMC something; waits for no lock.
+    Ask(Inquiry),
     /// `PUT …/management/boot_device`
     SetBootDevice {
         /// The device.
@@ -48,6 +50,15 @@ pub enum NodeRequest {
     SetBootMode(BootMode),
     /// `PUT …/states/secure_boot`
     SetSecureBoot(bool),
+    /// Something beside the machine's power.
+    Chore {
+        /// What.
+        chore: Chore,
+        /// What it carries.
+        cargo: Json,
+        /// Answer once it is done, not when it has begun.
+        at_end: bool,
+    },
 }
 
 /// On whose behalf a power request came.
@@ -68,8 +79,8 @@ pub enum NodeAnswer {
     Done,
     /// Answer to [`NodeRequest::Inspect`].
     Live(NodeLive),
-    /// Answer to [`NodeRequest::GetBoot`].
-    Boot(BootState),
+    /// Answer to [`NodeRequest::Ask`].
+    Disclosed(Box<Disclosure>),
 }
 
 /// What only the owner knows: the freshness of the record.

@@ -7,7 +7,6 @@ use crate::objects::allocations::of_kind;
 use crate::objects::{Chosen, HISTORY};
 use crate::reply::Reply;
 use axum::extract::State;
-use axum::http::Method;
 use baton_model::node::record::NodeRecord;
 use baton_model::object::Kind;
 use serde_json::{Value, json};
@@ -126,80 +125,6 @@ fn accept_vmedia(node: &NodeRecord) -> Result<Reply, ApiError> {
     } else {
         Err(super::states::unsupported(node, "virtual media"))
     }
-}
-
-/// Methods of the fake vendor interface (api-nodes.md §20), and whether they answer before they are done.
-const FAKE_METHODS: [(&str, bool); 4] = [
-    ("fourth_method_shared_lock", false),
-    ("log_passthrough", false),
-    ("second_method", true),
-    ("third_method_sync", false),
-];
-
-/// `GET …/vendor_passthru/methods`.
-pub(crate) async fn vendor_methods(
-    State(app): State<Arc<App>>,
-    call: Call,
-) -> Result<Reply, ApiError> {
-    let node = app.node(&call).await?;
-    let mut methods = serde_json::Map::new();
-    if &*node.interfaces.vendor == "fake" {
-        for (name, is_async) in FAKE_METHODS {
-            let method = json!({
-                "http_methods": ["POST"],
-                "async": is_async,
-                "description": "A method of the fake vendor interface; it needs the argument bar.",
-                "attach": false,
-                "require_exclusive_lock": name != "fourth_method_shared_lock",
-            });
-            methods.insert(name.to_owned(), method);
-        }
-    }
-    Ok(Reply::of(&methods))
-}
-
-/// Any vendor passthru.
-pub(crate) async fn vendor(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
-    let node = app.node(&call).await?;
-    let in_path = call.segment(1);
-    let method = if in_path.is_empty() {
-        call.query.get("method").unwrap_or("None")
-    } else {
-        in_path
-    };
-    let known = FAKE_METHODS
-        .iter()
-        .find(|(name, _)| *name == method && &*node.interfaces.vendor == "fake");
-    let Some((_, is_async)) = known else {
-        return Err(ApiError::bad(format!("No handler for method {method}")));
-    };
-    if call.method != Method::POST {
-        return Err(ApiError::bad(format!(
-            "The method {method} does not support HTTP {}",
-            call.method
-        )));
-    }
-    let given = match call.json() {
-        Ok(Value::Object(map)) => map,
-        Ok(
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_),
-        ) => {
-            return Err(ApiError::bad("The request body must be a JSON object."));
-        }
-        Err(_) if call.body.iter().all(u8::is_ascii_whitespace) => serde_json::Map::new(),
-        Err(error) => return Err(error),
-    };
-    if !given.contains_key("bar") {
-        return Err(ApiError::bad(
-            "Parameter 'bar' not passed to method 'second_method'."
-                .replace("second_method", method),
-        ));
-    }
-    Ok(if *is_async {
-        Reply::accepted(None)
-    } else {
-        Reply::of(&json!(given.get("bar") == Some(&json!("meow"))))
-    })
 }
 
 /// `GET …/volume`.

@@ -64,7 +64,7 @@ pub(crate) async fn set(State(app): State<Arc<App>>, call: Call) -> Result<Reply
         NodeAnswer::Accepted | NodeAnswer::Done => {
             Ok(Reply::accepted(Some(&states_location(&call))))
         }
-        NodeAnswer::Live(_) | NodeAnswer::Boot(_) => {
+        NodeAnswer::Live(_) | NodeAnswer::Disclosed(_) => {
             Err(unexpected("The owner gave an answer to another question."))
         }
     }

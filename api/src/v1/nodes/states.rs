@@ -185,7 +185,7 @@ async fn start(app: &App, call: &Call, work: NodeRequest) -> Result<Reply, ApiEr
         NodeAnswer::Accepted | NodeAnswer::Done => {
             Ok(Reply::accepted(Some(&states_location(call))))
         }
-        NodeAnswer::Live(_) | NodeAnswer::Boot(_) => {
+        NodeAnswer::Live(_) | NodeAnswer::Disclosed(_) => {
             Err(unexpected("The owner gave an answer to another question."))
         }
     }

@@ -4,6 +4,7 @@
 //! made per call. Calls to one BMC run one after another. What an error means for the node, and whether to try again
 //! after the budget, is the sync pool's business.
 
+mod chore;
 mod lru;
 mod resolve;
 mod shard;
@@ -42,6 +43,8 @@ pub struct IpmiSettings {
     pub sockets: usize,
     /// Sessions kept open while idle, in all. Each is about 1.5 KiB here and one of a handful of slots at its BMC.
     pub warm_sessions_max: usize,
+    /// Whether BMCs are told to keep the boot device for longer than a minute, where the node does not say.
+    pub keep_boot: bool,
 }
 
 impl Default for IpmiSettings {
@@ -49,6 +52,7 @@ impl Default for IpmiSettings {
         Self {
             sockets: 4,
             warm_sessions_max: 32_768,
+            keep_boot: true,
         }
     }
 }
@@ -79,6 +83,7 @@ pub struct IpmiClient {
     resolver: Resolver,
     hasher: RandomState,
     closing: AtomicBool,
+    keep_boot: bool,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -123,6 +128,7 @@ impl IpmiClient {
             resolver: Resolver::default(),
             hasher: RandomState::new(),
             closing: AtomicBool::new(false),
+            keep_boot: settings.keep_boot,
             _tasks: tasks,
         })
     }
@@ -220,10 +226,12 @@ impl IpmiClient {
             let refusal = Refusal::new(target, Job::SetBoot(BootOption::Keep, session));
             refusal.unsupported(format!("IPMI knows no boot device {}", order.device))
         })?;
-        let keep = Job::SetBoot(BootOption::Keep, session);
-        match self.call(target, keep, rest()).await {
-            Ok(_) | Err(BmcError::Unsupported { .. } | BmcError::Declined { .. }) => {}
-            Err(error) => return Err(error),
+        if target.keep_boot.unwrap_or(self.keep_boot) {
+            let keep = Job::SetBoot(BootOption::Keep, session);
+            match self.call(target, keep, rest()).await {
+                Ok(_) | Err(BmcError::Unsupported { .. } | BmcError::Declined { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         let set = Job::SetBoot(flags, session);
         self.call(target, set, rest()).await.map(drop)
@@ -405,13 +413,14 @@ fn chassis_action(target: &IpmiTarget, action: PowerAction) -> Result<ControlAct
         PowerAction::Reset => Ok(ControlAction::HardReset),
         PowerAction::Cycle => Ok(ControlAction::PowerCycle),
         PowerAction::Nmi => Ok(ControlAction::PulseDiagnostic),
-        PowerAction::BootFrom(_) | PowerAction::BootMode(_) | PowerAction::SecureBoot(_) => {
-            Err(Refusal {
-                target,
-                operation: action.operation(),
-            }
-            .unsupported("IPMI has no command for it"))
+        PowerAction::BootFrom(_)
+        | PowerAction::BootMode(_)
+        | PowerAction::SecureBoot(_)
+        | PowerAction::Chore(_) => Err(Refusal {
+            target,
+            operation: action.operation(),
         }
+        .unsupported("IPMI has no command for it")),
         PowerAction::SoftReset => Err(Refusal {
             target,
             operation: "power soft reset",

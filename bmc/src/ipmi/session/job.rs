@@ -2,6 +2,7 @@
 
 use crate::ipmi::wire::boot::BootOption;
 use crate::ipmi::wire::command::{Command, ControlAction};
+use crate::ipmi::wire::raw::RawCommand;
 use baton_model::driver::ipmi::Privilege;
 use baton_model::node::boot::BootState;
 use baton_model::port::bmc::PowerReading;
@@ -22,6 +23,8 @@ pub enum Job {
     GetBoot,
     /// Set a boot option, in the open session with this BMC-side id if one is named.
     SetBoot(BootOption, Option<u32>),
+    /// Send bytes as they are, in the open session with this BMC-side id if one is named.
+    Raw(RawCommand, Option<u32>),
     /// Make sure that a session is open.
     Open,
     /// End another session of this BMC by its BMC-side id.
@@ -71,6 +74,8 @@ impl Job {
             Self::Identify => "mc info",
             Self::GetBoot => "get boot device",
             Self::SetBoot(..) => "set boot device",
+            Self::Raw(RawCommand::COLD_RESET | RawCommand::WARM_RESET, _) => "mc reset",
+            Self::Raw(..) => "raw",
             Self::Open => "open session",
             Self::CloseById(_) | Self::Close => "close session",
         }
@@ -87,6 +92,8 @@ impl Job {
                     | ControlAction::PowerCycle
                     | ControlAction::PulseDiagnostic
             ),
+            // What it does is not known.
+            Self::Raw(..) => true,
             Self::PowerState
             | Self::Identify
             | Self::GetBoot
@@ -101,7 +108,7 @@ impl Job {
     pub(super) const fn bound_to(self) -> Option<u32> {
         match self {
             Self::ControlIn(_, id) => Some(id),
-            Self::SetBoot(_, session) => session,
+            Self::SetBoot(_, session) | Self::Raw(_, session) => session,
             Self::PowerState
             | Self::Control(_)
             | Self::Identify
@@ -119,7 +126,7 @@ impl Job {
             Self::Control(_) | Self::ControlIn(..) | Self::GetBoot | Self::SetBoot(..) => {
                 Privilege::Operator
             }
-            Self::CloseById(_) => Privilege::Administrator,
+            Self::CloseById(_) | Self::Raw(..) => Privilege::Administrator,
             Self::Open | Self::Close => Privilege::Callback,
         }
     }
@@ -134,6 +141,7 @@ impl Job {
             Self::Identify => Some(Command::GetDeviceId),
             Self::GetBoot => Some(Command::GetBootFlags),
             Self::SetBoot(option, _) => Some(Command::SetBootOption(option)),
+            Self::Raw(raw, _) => Some(Command::Raw(raw)),
             Self::Open => None,
             Self::CloseById(id) => Some(Command::CloseSession(id)),
             Self::Close => Some(Command::CloseSession(own)),

@@ -546,7 +546,12 @@ fn conclude(
             Err(refusal.unsupported("it has no such boot option"))
         }
         (
-            Job::Control(_) | Job::ControlIn(..) | Job::SetBoot(..) | Job::CloseById(_) | Job::Open,
+            Job::Control(_)
+            | Job::ControlIn(..)
+            | Job::SetBoot(..)
+            | Job::Raw(..)
+            | Job::CloseById(_)
+            | Job::Open,
             CompletionCode::OK,
         ) => Ok(Reply::Done(true)),
         (
@@ -554,6 +559,7 @@ fn conclude(
             | Job::Identify
             | Job::GetBoot
             | Job::SetBoot(..)
+            | Job::Raw(..)
             | Job::Control(_)
             | Job::ControlIn(..)
             | Job::CloseById(_)

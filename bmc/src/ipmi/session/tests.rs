@@ -29,6 +29,7 @@ fn target() -> IpmiTarget {
         protocol: IpmiProtocol::V2_0,
         cipher_suite: None,
         kg: None,
+        keep_boot: None,
     }
 }
 
@@ -254,6 +255,7 @@ impl FakeBmc {
             Command::ChassisControl(ControlAction::PowerUp) => self.power_on = true,
             Command::ChassisControl(ControlAction::PowerDown) => self.power_on = false,
             Command::ChassisControl(_) => self.resets += 1,
+            Command::Raw(_) => {}
             Command::CloseSession(id) => {
                 if self.sessions.iter().any(|(held, _)| *held == id) {
                     closes = Some(id);

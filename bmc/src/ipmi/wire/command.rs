@@ -8,6 +8,7 @@ use super::boot::{BOOT_FLAGS, BootOption};
 use super::code::CompletionCode;
 use super::message::NetFn;
 use super::packet::AuthType;
+use super::raw::{RAW_DATA_MAX, RawCommand};
 use super::reader::Reader;
 use baton_model::driver::ipmi::Privilege;
 
@@ -141,6 +142,8 @@ pub enum Command {
     SetBootOption(BootOption),
     /// Get System Boot Options (§28.13) for the boot flags.
     GetBootFlags,
+    /// Anything else, as a user wrote it.
+    Raw(RawCommand),
 }
 
 const GET_DEVICE_ID: u8 = 0x01;
@@ -156,8 +159,8 @@ const CHASSIS_CONTROL: u8 = 0x02;
 const SET_BOOT_OPTIONS: u8 = 0x08;
 const GET_BOOT_OPTIONS: u8 = 0x09;
 
-/// The data of the longest request here, Activate Session: 22 bytes.
-pub const REQUEST_DATA_MAX: usize = 22;
+/// The data of the longest request here, a raw one. Activate Session has 22 bytes.
+pub const REQUEST_DATA_MAX: usize = RAW_DATA_MAX;
 
 /// Request data in place, so that no command allocates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +211,7 @@ impl Command {
             | Self::CloseSession(_)
             | Self::GetDeviceId
             | Self::GetSystemGuid => NetFn::APP,
+            Self::Raw(raw) => raw.netfn,
         }
     }
 
@@ -227,6 +231,7 @@ impl Command {
             Self::ChassisControl(_) => CHASSIS_CONTROL,
             Self::SetBootOption(_) => SET_BOOT_OPTIONS,
             Self::GetBootFlags => GET_BOOT_OPTIONS,
+            Self::Raw(raw) => raw.number,
         }
     }
 
@@ -270,6 +275,7 @@ impl Command {
             }
             // No set or block selector for this parameter.
             Self::GetBootFlags => data.put(&[BOOT_FLAGS, 0, 0]),
+            Self::Raw(raw) => data.put(raw.data()),
         }
     }
 

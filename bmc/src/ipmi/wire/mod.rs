@@ -16,6 +16,7 @@ pub mod crypto;
 pub mod message;
 pub mod packet;
 pub mod rakp;
+pub mod raw;
 mod reader;
 #[cfg(test)]
 mod tests;

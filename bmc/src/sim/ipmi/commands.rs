@@ -26,6 +26,9 @@ const BOOT_FLAGS: u8 = 5;
 /// The longest answer here, Get System GUID, is 16 bytes; a page of cipher suites is 17.
 const DATA_MAX: usize = 24;
 
+/// Cold and Warm Reset (IPMI 2.0 §20.2, §20.3).
+const RESETS: [u8; 2] = [0x02, 0x03];
+
 /// An answer in place, so that no command allocates.
 #[derive(Clone, Copy)]
 pub(super) struct Answer {
@@ -133,6 +136,15 @@ pub(super) fn inside(
             _other => {}
         }
     }
+    if request.netfn == NetFn::APP && RESETS.contains(&request.command) {
+        // It is back before anybody could notice, but for its sessions.
+        return if allowed(active, Privilege::Administrator) {
+            core.counters.bmc_restarts += 1;
+            Answer::code(CompletionCode::OK)
+        } else {
+            Answer::code(CompletionCode::INSUFFICIENT_PRIVILEGE)
+        };
+    }
     let command = match Command::decode(request.netfn, request.command, request.data) {
         Ok(command) => command,
         Err(code) => return Answer::code(code),
@@ -194,7 +206,8 @@ pub(super) fn inside(
         Command::SetBootOption(_)
         | Command::GetBootFlags
         | Command::GetSessionChallenge { .. }
-        | Command::ActivateSession { .. } => Answer::code(CompletionCode::INVALID_COMMAND),
+        | Command::ActivateSession { .. }
+        | Command::Raw(_) => Answer::code(CompletionCode::INVALID_COMMAND),
     }
 }
 

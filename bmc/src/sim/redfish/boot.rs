@@ -5,9 +5,10 @@ use serde_json::Value;
 
 pub(super) const TARGETS: &[&str] = &["None", "Pxe", "Hdd", "Cd", "Usb", "BiosSetup", "UefiHttp"];
 const ENABLED: &[&str] = &["Disabled", "Once", "Continuous"];
+const LEDS: &[&str] = &["Off", "Lit", "Blinking"];
 const MODES: &[&str] = &["UEFI", "Legacy"];
 
-/// The override. Each value is one of a fixed list, so it costs no allocation.
+/// The override, and the light. Each value is one of a fixed list, so it costs no allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boot {
     /// `BootSourceOverrideTarget`.
@@ -16,6 +17,8 @@ pub struct Boot {
     pub enabled: &'static str,
     /// `BootSourceOverrideMode`.
     pub mode: &'static str,
+    /// `IndicatorLED` of the system, which is changed with it.
+    pub led: &'static str,
 }
 
 impl Default for Boot {
@@ -24,6 +27,7 @@ impl Default for Boot {
             target: "None",
             enabled: "Disabled",
             mode: "UEFI",
+            led: "Off",
         }
     }
 }
@@ -46,6 +50,7 @@ impl Boot {
                         boot.set(field, value)?;
                     }
                 }
+                ("IndicatorLED", value) => boot.set(key, value)?,
                 _other => return Err(unknown(key).into()),
             }
         }
@@ -57,6 +62,7 @@ impl Boot {
             "BootSourceOverrideTarget" => (&mut self.target, TARGETS),
             "BootSourceOverrideEnabled" => (&mut self.enabled, ENABLED),
             "BootSourceOverrideMode" => (&mut self.mode, MODES),
+            "IndicatorLED" => (&mut self.led, LEDS),
             _other => return Err(unknown(field).into()),
         };
         match list.iter().find(|one| value.as_str() == Some(one)) {

@@ -4,8 +4,11 @@
 //! reset, boot override, ETags), and a minimal manager and chassis. Everything but the service root and the login
 //! asks for a session token or HTTP basic, as DSP0266 demands. Source of the shapes: DSP0266 1.15 and DSP2046.
 
+mod bios;
 pub mod boot;
+pub mod extras;
 pub mod message;
+pub mod parts;
 pub mod personality;
 mod resource;
 pub mod session;
@@ -19,13 +22,12 @@ use super::journal::{Origin, Via};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use baton_model::env::Mono;
+use bios::Bios;
 use boot::Boot;
+use extras::Extras;
 use hyper::Method;
 use message::{Answer, Request};
-use resource::{
-    bios, chassis, collection, manager, only_get, service_root, session_body, session_path,
-    versions,
-};
+use resource::{collection, manager, only_get, service_root, session_body, session_path, versions};
 use serde_json::{Value, json};
 use session::Sessions;
 use std::net::SocketAddr;
@@ -45,6 +47,11 @@ pub struct RedfishFace {
     /// Whether only signed code boots.
     pub secure_boot: bool,
     boot_version: u32,
+    bios: Bios,
+    /// Subscriptions and the virtual drive.
+    pub extras: Extras,
+    /// Whether somebody lit the box.
+    pub chassis_lit: bool,
 }
 
 /// Who is asking.
@@ -110,13 +117,23 @@ impl RedfishFace {
         let mut parts = rest.split('/').skip(1);
         let place = (parts.next().unwrap_or(""), parts.next(), parts.next());
         let action = (parts.next(), parts.next());
+        let last = parts.next();
         match (place, action) {
             (("Systems", Some(id), None), (None, None)) if id == person.system => {
                 self.system(core, now, request)
             }
-            (("Systems", Some(id), Some("Bios")), (None, None)) if id == person.system => {
-                let mode = self.boot.mode;
-                only_get(request, || bios(core, prefix, mode))
+            (("Systems", Some(id), Some("Bios")), below) if id == person.system => {
+                core.machine.settle(now);
+                self.bios.answer(core, request, self.boot.mode, below)
+            }
+            (("Systems", Some(id), Some(place)), (one, two))
+                if id == person.system && parts::COLLECTIONS.contains(&place) =>
+            {
+                parts::answer(core, request, place, (one, two, last))
+            }
+            (("EventService", one, two), (None, None)) => self.extras.events(request, (one, two)),
+            (("Managers", Some(id), Some("VirtualMedia")), below) if id == person.manager => {
+                self.extras.media(request, id, below)
             }
             (("Systems", Some(id), Some("SecureBoot")), (None, None)) if id == person.system => {
                 self.secure_boot(core, request)
@@ -139,8 +156,7 @@ impl RedfishFace {
                 only_get(request, || manager(core, prefix))
             }
             (("Chassis", Some(id), None), (None, None)) if id == person.chassis => {
-                let power = core.reported(now);
-                only_get(request, || chassis(core, prefix, power))
+                self.chassis(core, now, request)
             }
             (("SessionService", None, None), _) => {
                 let limits = core.limits;

@@ -32,7 +32,7 @@ pub(super) fn service_root(core: &Core, prefix: &str) -> Value {
         "Vendor": core.personality.vendor, "Product": core.personality.model,
         "UUID": Uuid::from_bytes(core.guid()).to_string(),
         "Systems": at("/Systems"), "Managers": at("/Managers"), "Chassis": at("/Chassis"),
-        "SessionService": at("/SessionService"),
+        "SessionService": at("/SessionService"), "EventService": at("/EventService"),
         "Links": {"Sessions": at("/SessionService/Sessions")},
     })
 }
@@ -55,25 +55,12 @@ pub(super) fn manager(core: &Core, prefix: &str) -> Value {
         "Id": p.manager, "Name": "Manager", "ManagerType": "BMC",
         "Manufacturer": p.vendor, "Model": p.model, "FirmwareVersion": p.firmware,
         "PowerState": "On", "Status": {"State": "Enabled", "Health": "OK"},
+        "VirtualMedia": {"@odata.id": format!("{prefix}{ROOT}/Managers/{}/VirtualMedia", p.manager)},
         "Links": {"ManagerForServers": [{"@odata.id": format!("{prefix}{ROOT}/Systems/{}", p.system)}]},
     })
 }
 
-/// The Bios resource (DSP2046), with a few settings of every type.
-pub(super) fn bios(core: &Core, prefix: &str, mode: &str) -> Value {
-    let p = core.personality;
-    json!({
-        "@odata.id": format!("{prefix}{ROOT}/Systems/{}/Bios", p.system),
-        "@odata.type": "#Bios.v1_1_0.Bios",
-        "Id": "Bios", "Name": "BIOS Settings",
-        "Attributes": {
-            "BootMode": if mode == "UEFI" { "Uefi" } else { "Bios" },
-            "NumaNodesPerSocket": 1, "ProcVirtualization": true, "AssetTag": format!("sim-{:05}", core.number),
-        },
-    })
-}
-
-pub(super) fn chassis(core: &Core, prefix: &str, power: PowerReading) -> Value {
+pub(super) fn chassis(core: &Core, prefix: &str, power: PowerReading, lit: bool) -> Value {
     let p = core.personality;
     let state = match power {
         PowerReading::On => json!("On"),
@@ -87,6 +74,7 @@ pub(super) fn chassis(core: &Core, prefix: &str, power: PowerReading) -> Value {
         "@odata.type": "#Chassis.v1_15_0.Chassis",
         "Id": p.chassis, "Name": "Chassis", "ChassisType": "RackMount",
         "Manufacturer": p.vendor, "Model": p.model, "PowerState": state,
+        "LocationIndicatorActive": lit,
         "Status": {"State": "Enabled", "Health": "OK"},
         "Links": {"ComputerSystems": [{"@odata.id": format!("{prefix}{ROOT}/Systems/{}", p.system)}]},
     })

@@ -2,7 +2,8 @@
 
 use super::boot::{self, Boot};
 use super::message::{Answer, Request};
-use super::{Caller, ROOT, RedfishFace};
+use super::resource::{chassis, only_get};
+use super::{Caller, ROOT, RedfishFace, parts};
 use crate::sim::core::Core;
 use crate::sim::journal::Outcome;
 use baton_model::env::Mono;
@@ -43,6 +44,28 @@ impl RedfishFace {
             }
             _ => Answer::method_not_allowed("GET, HEAD, PATCH"),
         }
+    }
+
+    /// The box: shown, and its light switched by `PATCH`.
+    pub(super) fn chassis(&mut self, core: &mut Core, now: Mono, request: &Request<'_>) -> Answer {
+        if request.method == Method::PATCH {
+            let body: Value = serde_json::from_slice(request.body).unwrap_or(Value::Null);
+            return match body.get("LocationIndicatorActive").and_then(Value::as_bool) {
+                Some(lit) => {
+                    self.chassis_lit = lit;
+                    Answer::empty(204)
+                }
+                None => Answer::complain(
+                    400,
+                    "Base.1.8.PropertyMissing",
+                    "The property LocationIndicatorActive is a required property.",
+                ),
+            };
+        }
+        let power = core.reported(now);
+        only_get(request, || {
+            chassis(core, request.prefix, power, self.chassis_lit)
+        })
     }
 
     /// The SecureBoot resource (DSP2046): shown, and switched by `PATCH`.
@@ -130,7 +153,7 @@ impl RedfishFace {
 }
 
 /// A little more than the longest system body, so that it is written without growing.
-const SYSTEM_BYTES: usize = 1792;
+const SYSTEM_BYTES: usize = 2304;
 
 /// Writes the system by hand: it is the one body that is asked for thousands of times a second. Every value written
 /// is ours and needs no JSON escape.
@@ -185,6 +208,14 @@ fn write_system(
         r#"]}},"SecureBoot":{{"@odata.id":"{prefix}{ROOT}/Systems/{0}/SecureBoot"}},"Bios":{{"@odata.id":"{prefix}{ROOT}/Systems/{0}/Bios"}},"BiosVersion":"{1}""#,
         p.system, p.firmware
     )?;
+    for place in parts::COLLECTIONS {
+        write!(
+            out,
+            r#","{place}":{{"@odata.id":"{prefix}{ROOT}/Systems/{}/{place}"}}"#,
+            p.system
+        )?;
+    }
+    write!(out, r#","IndicatorLED":"{}""#, boot.led)?;
     out.push_str(
         r##","ProcessorSummary":{"Count":2},"MemorySummary":{"TotalSystemMemoryGiB":64},"Actions":{"#ComputerSystem.Reset":{"##,
     );

@@ -3,6 +3,7 @@
 mod actions;
 mod boot;
 mod broken;
+mod chores;
 mod fake;
 mod login;
 mod pool;

@@ -7,8 +7,11 @@ use super::tls::Authority;
 use super::{BUDGET, PASSWORD, client, target, until};
 use baton_bmc::redfish::RedfishClient;
 use baton_model::driver::redfish::RedfishTarget;
+use baton_model::json::Json;
 use baton_model::node::boot::{BootDevice, BootMode, BootOrder};
 use baton_model::port::bmc::{BmcError, PowerAction, PowerReading};
+use baton_model::port::chore::Chore;
+use baton_model::port::inquiry::{Disclosure, Inquiry};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -165,6 +168,37 @@ async fn tells_the_emulator_what_to_boot_from_and_how() {
         let state = client.boot_state(&target, BUDGET).await.expect("it tells");
         assert_eq!(state.secure_boot, Some(on));
     }
+}
+
+#[tokio::test]
+async fn asks_the_emulator_what_its_machine_is_made_of_and_changes_its_bios() {
+    let emulator = Emulator::start(Options::default()).await;
+    let (client, target) = (client(), emulator.target(json!({})));
+    let found = client.ask(&target, Inquiry::Inventory, BUDGET).await;
+    let Ok(Disclosure::Inventory(found)) = found else {
+        panic!("{found:?}");
+    };
+    assert!(found.document.to_map().contains_key("cpu"), "{found:?}");
+    let Ok(Disclosure::Findings(before)) = client.ask(&target, Inquiry::Findings, BUDGET).await
+    else {
+        panic!("no findings");
+    };
+    let Some(name) = before
+        .bios
+        .and_then(|bios| bios.to_map().keys().next().cloned())
+    else {
+        // The fake driver of this version has no BIOS.
+        return;
+    };
+    let wish = Json::parse(&json!({ name: "changed" }).to_string()).expect("JSON");
+    let told = client
+        .chore(&target, Chore::ApplyBios, &wish, None, BUDGET)
+        .await;
+    assert_eq!(told, Ok(()));
+    let told = client
+        .chore(&target, Chore::ResetBios, &Json::EMPTY, None, BUDGET)
+        .await;
+    assert_eq!(told, Ok(()));
 }
 
 #[tokio::test]

@@ -5,22 +5,25 @@ use baton_cluster::codec::raft::Blob;
 use baton_cluster::raft::types::{Entry, LeaderId, LogId, Membership, StoredMembership, Vote};
 use baton_model::command::{
     ActOnNode, BreakLock, ClaimEvents, Command, ConductorUp, DecideDeadLetters, Decision,
-    DeleteNode, DrainOrder, EditNode, EventDone, EventOutcome, Fence, NodeChange, Proposal,
-    ProposalId, Refusal, ReleaseEvents, Reply, Session,
+    DeleteNode, DrainOrder, EditNode, EventDone, EventOutcome, Fence, LimitedWork, NodeChange,
+    Proposal, ProposalId, Refusal, ReleaseEvents, Reply, Session,
 };
 use baton_model::ids::{
     ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, RequestId, Revision, WallMs,
 };
 use baton_model::json::Json;
+use baton_model::node::boot::{BootDevice, BootMode, BootOrder};
 use baton_model::node::edit::{NodeEdit, Refused};
 use baton_model::node::intent::{BmcSession, BmcWrite, Intent, IntentKind};
 use baton_model::node::power::{PowerCause, PowerRequest, PowerState};
 use baton_model::node::provision::{ProvisionState, Verb};
 use baton_model::node::record::{Fault, Interfaces, NodeRecord, PowerSource, RefusedLogin};
+use baton_model::node::steps::Flow;
 use baton_model::object::allocation::Allocate;
 use baton_model::object::{Kind, Object, ObjectCommand};
 use baton_model::outbox::{DeadReason, EventStatus, Told};
 use baton_model::port::bmc::PowerAction;
+use baton_model::port::chore::Chore;
 use baton_model::state::{ConductorRecord, ConductorStatus, OutboxEvent, Replied, Stored};
 use openraft::EntryPayload;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +69,17 @@ fn write() -> BmcWrite {
     }
 }
 
+fn boot_write() -> BmcWrite {
+    BmcWrite {
+        action: PowerAction::BootFrom(BootOrder {
+            device: BootDevice::Disk,
+            persistent: false,
+            mode: BootMode::Bios,
+        }),
+        ..write()
+    }
+}
+
 fn intents() -> Vec<Intent> {
     let power = IntentKind::Power {
         request: PowerRequest::SoftOff,
@@ -85,6 +99,25 @@ fn intents() -> Vec<Intent> {
             }),
         ),
         intent(IntentKind::InjectNmi, None),
+        intent(
+            IntentKind::BootDevice {
+                device: BootDevice::Pxe,
+                persistent: true,
+            },
+            Some(boot_write()),
+        ),
+        intent(IntentKind::BootMode(BootMode::Uefi), None),
+        intent(IntentKind::SecureBoot(true), None),
+        intent(
+            IntentKind::Chore {
+                chore: Chore::Raw,
+                cargo: json(r#"{"raw_bytes":"0x06 0x01"}"#),
+            },
+            Some(BmcWrite {
+                action: PowerAction::Chore(Chore::Raw),
+                ..write()
+            }),
+        ),
     ]
 }
 
@@ -221,6 +254,24 @@ fn all_changes() -> Vec<NodeChange> {
         NodeChange::Fenced,
         NodeChange::Asked(RequestId("req-7".into())),
         NodeChange::LoginRefused(Some(Box::new(refused_login()))),
+        NodeChange::Step {
+            flow: Flow::Service,
+            step: json(r#"{"step":"reboot"}"#),
+        },
+        NodeChange::InstanceInfo(json(r#"{"k":"v"}"#)),
+        NodeChange::CheckLimit {
+            work: LimitedWork::Unprovisioning,
+            max: 50,
+        },
+        NodeChange::Boots {
+            mode: Some(BootMode::Bios),
+            secure: Some(false),
+        },
+        NodeChange::Findings {
+            kind: Kind::Firmware,
+            body: json(r#"{"bmc":{"current_version":"2"}}"#),
+        },
+        NodeChange::Ports(vec!["02:5a:00:00:00:01".into()]),
     ]);
     changes
 }

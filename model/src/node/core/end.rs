@@ -55,14 +55,13 @@ impl NodeCore {
                 }
                 changes
             }
-            Goal::Boot(action) => {
+            Goal::Command(action) => {
                 self.tell_end(Outcome::Done);
                 self.boot_changes(action, by_us)
             }
             Goal::Nmi | Goal::TakeOver => Vec::new(),
             Goal::Verify => {
-                self.learn_boots(out);
-                self.learn_findings(out);
+                self.learn(out);
                 vec![
                     self.power(context, state, PowerCause::Verify),
                     NodeChange::SyncFailures(0),
@@ -106,7 +105,7 @@ impl NodeCore {
             }
             Goal::InterruptedReboot { .. }
             | Goal::Nmi
-            | Goal::Boot(_)
+            | Goal::Command(_)
             | Goal::Verify
             | Goal::Adopt
             | Goal::Inspect
@@ -133,13 +132,16 @@ impl NodeCore {
                 format!("Failed to change power state to 'power on' by 'rebooting': {error}")
             }
             Goal::Nmi => format!("Failed to inject NMI: {error}"),
-            Goal::Boot(PowerAction::BootMode(mode)) => {
+            Goal::Command(PowerAction::BootMode(mode)) => {
                 format!("Failed to change boot mode to '{mode}': {error}")
             }
-            Goal::Boot(PowerAction::SecureBoot(on)) => {
+            Goal::Command(PowerAction::SecureBoot(on)) => {
                 format!("Failed to change secure boot state to '{on}': {error}")
             }
-            Goal::Boot(_) => error.to_owned(),
+            Goal::Command(PowerAction::Chore(chore)) => {
+                format!("Failed to {}: {error}", chore.operation())
+            }
+            Goal::Command(_) => error.to_owned(),
             Goal::Verify => format!("Failed to get power state for node {node}. Error: {error}"),
             Goal::Adopt => format!("Error while attempting to adopt node {node}: {error}."),
             Goal::Inspect => format!("Failed to inspect node {node}: {error}"),

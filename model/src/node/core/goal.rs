@@ -1,5 +1,6 @@
 //! What work is for: the goal behind a power request or a verb.
 
+use super::plan::PowerDriver;
 use crate::apply::illegal;
 use crate::hardware::fake;
 use crate::node::edit::Refused;
@@ -23,8 +24,8 @@ pub(super) enum Goal {
     InterruptedReboot { certain: bool },
     /// A diagnostic interrupt.
     Nmi,
-    /// Another boot device, boot mode or secure boot setting.
-    Boot(PowerAction),
+    /// One command that is no power change: how the machine boots, or a chore.
+    Command(PowerAction),
     /// `enroll` to `manageable`: the BMC answers.
     Verify,
     /// `adopting` to `active`.
@@ -81,7 +82,7 @@ impl Goal {
             | Self::Clean
             | Self::InterruptedReboot { .. }
             | Self::Nmi
-            | Self::Boot(_)
+            | Self::Command(_)
             | Self::TakeOver => return None,
         };
         fake::failure(node, interface, what)
@@ -106,7 +107,7 @@ impl Goal {
             | Verb::Abort
             | Verb::Unhold => Ok(()),
             Verb::Rescue | Verb::Unrescue if &*node.interfaces.rescue == "fake" => Ok(()),
-            Verb::Inspect if &*node.interfaces.inspect == "fake" => Ok(()),
+            Verb::Inspect if can_inspect(node) => Ok(()),
             Verb::Deploy | Verb::Rebuild if &*node.interfaces.deploy == "fake" => Ok(()),
             Verb::Inspect => unsupported("inspect"),
             Verb::Deploy | Verb::Rebuild => unsupported("deploy"),
@@ -116,6 +117,15 @@ impl Goal {
                 Err(illegal(node, verb))
             }
         }
+    }
+}
+
+fn can_inspect(node: &NodeRecord) -> bool {
+    match &*node.interfaces.inspect {
+        "fake" => true,
+        // The machine is reached as its power interface reaches it.
+        "redfish" => PowerDriver::of(node) == PowerDriver::Redfish,
+        _ => false,
     }
 }
 

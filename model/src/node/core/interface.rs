@@ -3,13 +3,14 @@
 use crate::command::{NodeChange, Reply};
 use crate::env::Mono;
 use crate::ids::{Epoch, RequestId, Revision, Ticket, WallMs};
-use crate::node::boot::BootState;
+use crate::json::Json;
 use crate::node::intent::BmcSession;
 use crate::node::power::PowerState;
 use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
-use crate::port::bmc::{BmcError, Findings, PowerAction, PowerReading};
+use crate::port::bmc::{BmcError, PowerAction, PowerReading};
 use crate::port::cluster::ProposeError;
+use crate::port::inquiry::{Disclosure, Inquiry};
 use crate::port::node::{NodeAnswer, NodeError, NodeRequest};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Knobs {
     pub waits: WaitLimits,
     /// Delay of every call of the fake power interface (`[fake]power_delay`).
     pub fake_delay: RandomDelay,
+    /// How often a change of the boot device is tried.
+    pub boot_tries: BootTries,
     /// How much at once, and how long a `wait` step.
     pub limits: Limits,
 }
@@ -64,6 +67,33 @@ impl RandomDelay {
         let left = f64::from(STEPS - step) / f64::from(STEPS);
         let width = self.longest.saturating_sub(self.shortest);
         self.longest - width.mul_f64(left.sqrt())
+    }
+}
+
+/// How often a Redfish BMC that says "not now" is told its boot device; see `[redfish]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootTries {
+    /// `post_boot_retry_attempts`
+    pub max: u32,
+    /// `post_boot_retry_delay`: the shortest pause, which grows up to sixfold.
+    pub pause: Duration,
+}
+
+impl Default for BootTries {
+    fn default() -> Self {
+        Self {
+            max: 6,
+            pause: Duration::from_secs(5),
+        }
+    }
+}
+
+impl BootTries {
+    /// The pause after so many tries; none after the last. It doubles from a second on, within its bounds.
+    #[must_use]
+    pub fn pause_after(self, tries: u32) -> Option<Duration> {
+        let grown = Duration::from_secs(1 << tries.saturating_sub(1).min(16));
+        (tries < self.max).then(|| grown.clamp(self.pause, self.pause * 6))
     }
 }
 
@@ -131,6 +161,7 @@ impl Default for Knobs {
             node_history: true,
             waits: WaitLimits::default(),
             fake_delay: RandomDelay::default(),
+            boot_tries: BootTries::default(),
             limits: Limits::default(),
         }
     }
@@ -197,14 +228,12 @@ pub enum Input {
         /// `Ok` once the BMC knows no such session (any more).
         result: Result<(), ReadError>,
     },
-    /// What an [`Effect::ReadFindings`] brought, if it brought anything.
-    Found(Box<Findings>),
-    /// The answer to [`Effect::ReadBoot`].
-    BootRead {
+    /// The answer to [`Effect::Ask`].
+    Told {
         /// The question's ticket.
         ticket: Ticket,
         /// What the BMC said, or why it said nothing.
-        result: Result<BootState, ReadError>,
+        result: Result<Box<Disclosure>, ReadError>,
     },
     /// The answer to [`Effect::Propose`]. The actor hands in the record as applied first.
     Proposed {
@@ -279,15 +308,14 @@ pub enum Effect {
         /// Comes back with the answer.
         ticket: Ticket,
     },
-    /// Read BIOS settings and firmware versions.
-    ReadFindings {
-        /// Goes along with the question.
-        ticket: Ticket,
-    },
-    /// Read what the machine boots from.
-    ReadBoot {
+    /// Ask something besides the power state.
+    Ask {
         /// Comes back with the answer.
         ticket: Ticket,
+        /// What.
+        inquiry: Inquiry,
+        /// How urgent it is.
+        urgency: Urgency,
     },
     /// Send one command.
     Act {
@@ -295,6 +323,8 @@ pub enum Effect {
         ticket: Ticket,
         /// The command.
         action: PowerAction,
+        /// What it carries; empty for most.
+        cargo: Json,
         /// The session that was announced for it. In any other it must not leave.
         session: BmcSession,
         /// The tenure under which it is valid.

@@ -4,10 +4,10 @@
 //! refusal is written down, once; whoever owns the node next tells its pool before it asks anything. What ends it is a
 //! login that works, or new `driver_info`.
 
-use super::{NodeCore, ReadError};
+use super::{Effect, NodeCore, ReadError, Then};
 use crate::command::NodeChange;
 use crate::node::record::RefusedLogin;
-use crate::port::bmc::{BmcError, PowerReading};
+use crate::port::bmc::BmcError;
 
 /// What this core has heard.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) enum Login {
 }
 
 impl NodeCore {
-    pub(super) fn note_login(&mut self, result: &Result<PowerReading, ReadError>) {
+    pub(super) fn note_login<T>(&mut self, result: &Result<T, ReadError>) {
         match result {
             Ok(_) => self.login = Login::Works,
             Err(error) => {
@@ -40,6 +40,15 @@ impl NodeCore {
                 }
             }
         }
+    }
+
+    /// Writes down what was heard while nothing else was proposed: every other conductor is kept from asking too.
+    pub(super) fn record_login(&mut self, out: &mut Vec<Effect>) -> bool {
+        let is_news = self.login_news().is_some();
+        if is_news {
+            self.propose(None, Vec::new(), Then::Rest, out);
+        }
+        is_news
     }
 
     /// The change that brings the record up to what was heard; none while it says so already. It rides along with

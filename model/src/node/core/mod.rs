@@ -5,6 +5,7 @@
 //! Every question it asks carries a ticket, and an answer with another ticket is late and is dropped. Whatever must
 //! survive is proposed and used only after it was applied, so a core can be rebuilt from its record at any instant.
 
+mod ask;
 mod boot;
 mod end;
 mod fence;
@@ -12,6 +13,7 @@ mod goal;
 mod interface;
 mod login;
 mod plan;
+mod probe;
 mod proposed;
 mod reading;
 mod request;
@@ -33,17 +35,17 @@ use super::record::NodeRecord;
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::{Revision, Ticket, WallMs};
-use crate::port::bmc::Findings;
+use crate::port::inquiry::Findings;
 use crate::port::node::{NodeAnswer, NodeError, NodeLive};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boot::BootRead;
+use ask::Asked;
 pub use fence::COMMAND_LIMIT;
 pub use interface::{
-    Asker, Context, Effect, Haste, Input, Knobs, Limits, Note, RandomDelay, ReadError, Urgency,
-    WaitLimits,
+    Asker, BootTries, Context, Effect, Haste, Input, Knobs, Limits, Note, RandomDelay, ReadError,
+    Urgency, WaitLimits,
 };
 use login::Login;
 pub use plan::PowerDriver;
@@ -150,8 +152,8 @@ pub struct NodeCore {
     login: Login,
     /// Whether and when the BMC's maker is asked for.
     maker: Maker,
-    /// Reads of the boot device that are under way, and who wants to know.
-    boot_reads: Vec<BootRead>,
+    /// Questions that are under way, and who wants to know.
+    inquiries: Vec<Asked>,
     /// Who hears of the end of the work that is about to begin, and what is said once that end is in the log.
     at_end: Option<Asker>,
     told: Option<(Asker, Result<NodeAnswer, NodeError>)>,
@@ -203,7 +205,7 @@ impl NodeCore {
             fenced: None,
             login: Login::default(),
             maker,
-            boot_reads: Vec::new(),
+            inquiries: Vec::new(),
             at_end: None,
             told: None,
             found: None,
@@ -242,10 +244,7 @@ impl NodeCore {
             Input::SessionEnded { ticket, result } => {
                 self.on_session_ended(context, ticket, result, &mut out);
             }
-            Input::Found(findings) => self.found = Some(findings).filter(|_| context.is_owner),
-            Input::BootRead { ticket, result } => {
-                self.on_boot_read(context, ticket, result, &mut out)
-            }
+            Input::Told { ticket, result } => self.on_told(context, ticket, result, &mut out),
             Input::Proposed { ticket, result } => {
                 self.on_proposed(context, ticket, result, &mut out)
             }
@@ -384,6 +383,7 @@ impl NodeCore {
             self.seen = None;
             self.bmc_error = None;
             self.login = Login::default();
+            self.outdate_inquiries();
             if matches!(
                 self.phase,
                 Phase::Idle | Phase::Reading { .. } | Phase::Confirming { .. }
@@ -471,6 +471,7 @@ impl NodeCore {
         if self.left_over(context, out)
             || self.end_of_patience(context, out)
             || self.serve_waiting(context, out)
+            || self.record_login(out)
             || self.record_boots(out)
             || self.record_findings(out)
         {

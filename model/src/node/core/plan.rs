@@ -2,6 +2,7 @@
 //! `fake.py` (power-interfaces.md §3.5, §4.5, §5).
 
 use super::Knobs;
+use super::probe::Probe;
 use crate::node::boot::{self, BootOrder};
 use crate::node::edit::Refused;
 use crate::node::power::{PowerRequest, PowerState};
@@ -48,6 +49,8 @@ pub(super) enum Step {
     Await { state: PowerState, limit: Duration },
     /// Let time pass.
     Settle(Duration),
+    /// Ask the machine something, at most so long.
+    Probe { probe: Probe, limit: Duration },
 }
 
 /// The steps that fulfil `request`. `seen` is the state just read, where the plan depends on it.

@@ -164,7 +164,7 @@ impl NodeCore {
             Goal::TearDown
             | Goal::Verify
             | Goal::Nmi
-            | Goal::Boot(_)
+            | Goal::Command(_)
             | Goal::Adopt
             | Goal::Inspect
             | Goal::Clean

@@ -15,6 +15,7 @@ use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
 use crate::node::steps;
 use crate::port::bmc::PowerAction;
+use crate::port::chore::Chore;
 use crate::port::node::{Caller, NodeAnswer, NodeError, NodeRequest};
 use std::time::Duration;
 
@@ -66,13 +67,14 @@ impl NodeCore {
                     answer: Ok(NodeAnswer::Accepted),
                 });
             }
-            NodeRequest::GetBoot => self.get_boot(context, asker, out),
+            NodeRequest::Ask(inquiry) => self.ask_for(context, asker, inquiry, out),
             NodeRequest::Power { .. }
             | NodeRequest::Provision { .. }
             | NodeRequest::InjectNmi
             | NodeRequest::SetBootDevice { .. }
             | NodeRequest::SetBootMode(_)
-            | NodeRequest::SetSecureBoot(_) => {
+            | NodeRequest::SetSecureBoot(_)
+            | NodeRequest::Chore { .. } => {
                 if self.record.requests.contains(&id) {
                     // Its answer was lost on the way; the work was, or is, under way.
                     let answer = Ok(NodeAnswer::Accepted);
@@ -201,6 +203,7 @@ impl NodeCore {
                 | NodeRequest::SetBootDevice { .. }
                 | NodeRequest::SetBootMode(_)
                 | NodeRequest::SetSecureBoot(_)
+                | NodeRequest::Chore { .. }
         );
         needs_session && self.has_bmc() && self.fresh_reading(context.now).is_none()
     }
@@ -220,7 +223,7 @@ impl NodeCore {
         let steps = plan::plan(&self.record, request, timeout, seen, context.knobs).ok()?;
         match steps.front()? {
             Step::Act(action) => self.write_in_open_session(context, *action),
-            Step::Await { .. } | Step::Settle(_) => None,
+            Step::Await { .. } | Step::Settle(_) | Step::Probe { .. } => None,
         }
     }
 
@@ -283,13 +286,21 @@ impl NodeCore {
             }
             NodeRequest::SetBootDevice { device, persistent } => {
                 let kind = IntentKind::BootDevice { device, persistent };
-                self.open_boot(context, (asker, id), kind, true, out);
+                self.open_command(context, (asker, id), kind, true, out);
             }
             NodeRequest::SetBootMode(mode) => {
-                self.open_boot(context, (asker, id), IntentKind::BootMode(mode), false, out);
+                self.open_command(context, (asker, id), IntentKind::BootMode(mode), false, out);
             }
             NodeRequest::SetSecureBoot(on) => {
-                self.open_boot(context, (asker, id), IntentKind::SecureBoot(on), false, out);
+                self.open_command(context, (asker, id), IntentKind::SecureBoot(on), false, out);
+            }
+            NodeRequest::Chore {
+                chore,
+                cargo,
+                at_end,
+            } => {
+                let kind = IntentKind::Chore { chore, cargo };
+                self.open_command(context, (asker, id), kind, at_end, out);
             }
             NodeRequest::Provision {
                 verb: Verb::Abort, ..
@@ -332,7 +343,7 @@ impl NodeCore {
                 }
                 self.propose(Some(self.record.revision), changes, then, out);
             }
-            NodeRequest::Inspect | NodeRequest::SyncNow | NodeRequest::GetBoot => {
+            NodeRequest::Inspect | NodeRequest::SyncNow | NodeRequest::Ask(_) => {
                 out.push(Effect::Answer {
                     asker,
                     answer: Ok(NodeAnswer::Accepted),
@@ -341,8 +352,8 @@ impl NodeCore {
         }
     }
 
-    /// Opens the intent of a change of how the machine boots.
-    fn open_boot(
+    /// Opens the intent of one command that is no power change.
+    fn open_command(
         &mut self,
         context: Context<'_>,
         (asker, id): (Asker, RequestId),
@@ -440,7 +451,29 @@ fn check(node: &NodeRecord, request: &NodeRequest, knobs: &Knobs) -> Result<(), 
         }
         NodeRequest::SetBootMode(_) => check_boots(node, "set_boot_mode"),
         NodeRequest::SetSecureBoot(_) => check_boots(node, "set_secure_boot"),
-        NodeRequest::Inspect | NodeRequest::SyncNow | NodeRequest::GetBoot => Ok(()),
+        NodeRequest::Chore { chore, .. } => check_chore(node, *chore),
+        NodeRequest::Inspect | NodeRequest::SyncNow | NodeRequest::Ask(_) => Ok(()),
+    }
+}
+
+/// A chore is done by the interface that offers it, over the BMC that the power interface reaches.
+fn check_chore(node: &NodeRecord, chore: Chore) -> Result<(), Refused> {
+    let vendor = &*node.interfaces.vendor;
+    let can = match (chore, PowerDriver::of(node)) {
+        (Chore::Light, PowerDriver::Redfish) => &*node.interfaces.management == "redfish",
+        (Chore::Raw | Chore::RestartBmc, PowerDriver::Ipmi) => vendor == "ipmitool",
+        (Chore::EjectMedia | Chore::Subscribe | Chore::Unsubscribe, PowerDriver::Redfish) => {
+            vendor == "redfish"
+        }
+        // Steps change settings, and nothing else does.
+        (_, PowerDriver::Ipmi | PowerDriver::Redfish | PowerDriver::Fake | PowerDriver::None) => {
+            false
+        }
+    };
+    if can {
+        Ok(())
+    } else {
+        Err(boot::unsupported(node, chore.operation()))
     }
 }
 

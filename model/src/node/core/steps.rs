@@ -2,16 +2,36 @@
 
 use super::goal::Goal;
 use super::plan::{self, Step};
+use super::probe::{BIOS_LIMIT, PROBE_LIMIT, Probe};
 use super::work::Doing;
 use super::{Context, Effect, NodeCore, Phase, Then};
 use crate::command::NodeChange;
 use crate::env::Mono;
-use crate::node::power::PowerCause;
+use crate::node::power::{PowerCause, PowerRequest, PowerState};
 use crate::node::provision::Verb;
 use crate::node::record::Fault;
-use crate::node::steps::{self, Flow, Kind, Progress};
+use crate::node::steps::{self, BiosChange, Flow, Kind, Progress};
+use crate::port::bmc::PowerAction;
+use crate::port::chore::Chore;
 use std::collections::VecDeque;
 use std::time::Duration;
+
+/// A change of BIOS settings: unless they are as wanted already, it is told, the machine restarts, and they are read back.
+fn bios_plan(change: BiosChange, restart: VecDeque<Step>) -> VecDeque<Step> {
+    let probe = |probe, limit| Step::Probe { probe, limit };
+    let mut plan = VecDeque::with_capacity(restart.len() + 3);
+    let chore = match change {
+        BiosChange::Apply => {
+            plan.push_back(probe(Probe::BiosBefore, PROBE_LIMIT));
+            Chore::ApplyBios
+        }
+        BiosChange::Reset => Chore::ResetBios,
+    };
+    plan.push_back(Step::Act(PowerAction::Chore(chore)));
+    plan.extend(restart);
+    plan.push_back(probe(Probe::BiosAfter, BIOS_LIMIT));
+    plan
+}
 
 const fn by(verb: Verb) -> NodeChange {
     NodeChange::Provision { verb, target: None }
@@ -48,21 +68,38 @@ impl NodeCore {
             Some(Kind::Wait(seconds)) => {
                 [Step::Settle(Duration::from_secs(u64::from(seconds)))].into()
             }
-            Some(Kind::Power(request)) => {
-                let seen = self.record.power_state;
-                match plan::plan(&self.record, request, None, seen, context.knobs) {
-                    Ok(plan) => plan,
-                    Err(refused) => {
-                        self.fail(&refused.text, out);
-                        return;
-                    }
-                }
+            Some(Kind::Power(request)) => match self.step_plan(context, request, out) {
+                Some(plan) => plan,
+                None => return,
+            },
+            Some(Kind::Bios(change)) => {
+                let Some(restart) = self.step_plan(context, PowerRequest::Reboot, out) else {
+                    return;
+                };
+                bios_plan(change, restart)
             }
         };
         if let Phase::Working(work) = &mut self.phase {
             work.steps = plan;
         }
         self.advance(context, out);
+    }
+
+    /// The commands of a power change; `None` if the node cannot do it, and then the step has failed.
+    fn step_plan(
+        &mut self,
+        context: Context<'_>,
+        request: PowerRequest,
+        out: &mut Vec<Effect>,
+    ) -> Option<VecDeque<Step>> {
+        let seen = self.record.power_state;
+        match plan::plan(&self.record, request, None, seen, context.knobs) {
+            Ok(plan) => Some(plan),
+            Err(refused) => {
+                self.fail(&refused.text, out);
+                None
+            }
+        }
     }
 
     /// The running step has done its part.
@@ -75,11 +112,27 @@ impl NodeCore {
             Some(Kind::Power(request)) => {
                 vec![self.power(context, Some(request.target()), PowerCause::Step)]
             }
-            Some(Kind::Hold | Kind::Wait(_) | Kind::Instant | Kind::Asynchronous) | None => {
-                Vec::new()
+            Some(Kind::Bios(_)) => {
+                let mut changes = self.findings_changes();
+                if self.restarted() {
+                    changes.push(self.power(context, Some(PowerState::On), PowerCause::Step));
+                }
+                changes
             }
+            Some(Kind::Instant) => progress
+                .running()
+                .and_then(|step| steps::fake_findings(&self.record, step))
+                .into_iter()
+                .collect(),
+            Some(Kind::Hold | Kind::Wait(_) | Kind::Asynchronous) | None => Vec::new(),
         };
         self.next_step(context, flow, learnt, out);
+    }
+
+    /// Whether this work has sent the machine anything.
+    fn restarted(&self) -> bool {
+        let intent = self.record.intent.as_ref();
+        intent.is_some_and(|intent| intent.write.is_some())
     }
 
     fn next_step(
@@ -89,6 +142,11 @@ impl NodeCore {
         mut changes: Vec<NodeChange>,
         out: &mut Vec<Effect>,
     ) {
+        if steps::is_to_end(&self.record, flow) {
+            changes.extend(steps::ended_by_request(&self.record, flow));
+            self.close(changes, out);
+            return;
+        }
         let progress = Progress::of(&self.record, flow);
         let next = progress.next().map(|(index, _)| index);
         match next {

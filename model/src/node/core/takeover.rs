@@ -27,6 +27,7 @@ pub fn can_be_handed_over(record: &NodeRecord) -> bool {
     match intent.kind {
         IntentKind::Power { .. } => is_certain,
         IntentKind::InjectNmi => write.is_none(),
+        IntentKind::Chore { .. } => is_certain,
         IntentKind::BootDevice { .. } | IntentKind::BootMode(_) | IntentKind::SecureBoot(_) => true,
         IntentKind::Provision { .. } => {
             is_certain && record.provision_state.at_takeover() != Takeover::Fail
@@ -83,16 +84,16 @@ impl NodeCore {
             | IntentKind::BootDevice { .. }
             | IntentKind::BootMode(_)
             | IntentKind::SecureBoot(_) => self.start_work(context, PowerCause::User, out),
-            IntentKind::InjectNmi => match write {
-                None => self.start_work(context, PowerCause::User, out),
-                Some(write) => {
+            IntentKind::InjectNmi | IntentKind::Chore { .. } => match write {
+                Some(write) if !write.action.is_repeatable() => {
                     let text = format!(
-                        "the NMI was interrupted by the loss of a conductor after it was announced in {}; whether it \
-                         was delivered is not known",
-                        write.session
+                        "`{}` was interrupted by the loss of a conductor after it was announced in {}; whether it was \
+                         carried out is not known",
+                        write.action, write.session
                     );
                     self.close(vec![NodeChange::LastError(Some(text.into()))], out);
                 }
+                Some(_) | None => self.start_work(context, PowerCause::User, out),
             },
             IntentKind::Provision { .. } => match self.record.provision_state.at_takeover() {
                 Takeover::Resume => self.start_work(context, PowerCause::Step, out),
@@ -127,7 +128,8 @@ fn resume_reboot(write: Option<&BmcWrite>) -> Option<Goal> {
         | PowerAction::SoftOff
         | PowerAction::BootFrom(_)
         | PowerAction::BootMode(_)
-        | PowerAction::SecureBoot(_) => None,
+        | PowerAction::SecureBoot(_)
+        | PowerAction::Chore(_) => None,
         // The last half: the machine was off before.
         PowerAction::On => Some(Goal::InterruptedReboot { certain: true }),
         PowerAction::Reset | PowerAction::Cycle | PowerAction::SoftReset | PowerAction::Nmi => {

@@ -1,9 +1,11 @@
 //! The core against the real `apply` and a scripted BMC, on a clock that the test moves.
 
+mod bios;
 mod boot;
 mod credentials;
 mod fencing;
 mod handover;
+mod inspection;
 mod steps;
 
 use super::*;
@@ -15,6 +17,7 @@ use crate::command::{
 use crate::command::{Refusal, Reply};
 use crate::ids::RequestId;
 use crate::ids::{ConductorId, Incarnation, LogIndex, NodeId};
+use crate::json::Json;
 use crate::node::edit::NodeEdit;
 use crate::node::power::PowerRequest;
 use crate::node::provision::ProvisionState;
@@ -23,6 +26,7 @@ use crate::node::record::Fault;
 use crate::outbox::Told;
 use crate::port::bmc::{BmcError, PowerAction, PowerReading};
 use crate::port::cluster::ProposeError;
+use crate::port::inquiry::{Disclosure, Inquiry, Inventory};
 use crate::port::node::{Caller, NodeAnswer, NodeError, NodeRequest};
 use crate::state::ClusterState;
 use proptest::prelude::*;
@@ -66,8 +70,17 @@ struct World {
     ends: Result<(), ReadError>,
     /// What becomes of the next command.
     takes: VecDeque<Result<(), ReadError>>,
-    /// What the BMC says about firmware.
+    /// What commands carried.
+    cargos: Vec<Json>,
+    /// What the BMC was asked besides the power state.
+    asked: Vec<Inquiry>,
+    /// What it says to every question, if not what follows.
+    silence: Option<ReadError>,
+    /// What the BMC says about firmware, and from when on it says something else.
     findings: Findings,
+    findings_later: Option<(Mono, Findings)>,
+    /// What the BMC says the machine is made of.
+    inventory: Inventory,
     /// What the BMC says about booting.
     boots: Result<BootState, ReadError>,
     notes: Vec<Note>,
@@ -148,7 +161,12 @@ impl World {
             ended: Vec::new(),
             ends: Ok(()),
             takes: VecDeque::new(),
+            cargos: Vec::new(),
+            asked: Vec::new(),
+            silence: None,
             findings: Findings::default(),
+            findings_later: None,
+            inventory: Inventory::default(),
             boots: Ok(BootState::default()),
             notes: Vec::new(),
             is_owner: true,
@@ -256,6 +274,22 @@ impl World {
         );
     }
 
+    fn disclosed(&mut self, inquiry: Inquiry) -> Result<Disclosure, ReadError> {
+        if let Some(error) = &self.silence {
+            return Err(error.clone());
+        }
+        if let Some((_, findings)) = self.findings_later.take_if(|(at, _)| *at <= self.now) {
+            self.findings = findings;
+        }
+        match inquiry {
+            Inquiry::Boot => self.boots.clone().map(Disclosure::Boot),
+            Inquiry::Findings => Ok(Disclosure::Findings(self.findings.clone())),
+            Inquiry::Inventory => Ok(Disclosure::Inventory(self.inventory.clone())),
+            Inquiry::Lights => Ok(Disclosure::Lights(Vec::new())),
+            Inquiry::Subscriptions => Ok(Disclosure::Subscriptions(Json::EMPTY)),
+        }
+    }
+
     fn machine(&mut self) -> Result<PowerReading, ReadError> {
         if let Some((at, state)) = self.pending
             && at <= self.now
@@ -286,17 +320,17 @@ impl World {
                         let vendor = self.vendor.clone();
                         inputs.push_back(Input::Identified { ticket, vendor });
                     }
-                    Effect::ReadFindings { .. } => {
-                        let found = Box::new(self.findings.clone());
-                        inputs.push_back(Input::Found(found));
-                    }
-                    Effect::ReadBoot { ticket } => {
-                        let result = self.boots.clone();
-                        inputs.push_back(Input::BootRead { ticket, result });
+                    Effect::Ask {
+                        ticket, inquiry, ..
+                    } => {
+                        self.asked.push(inquiry);
+                        let result = self.disclosed(inquiry).map(Box::new);
+                        inputs.push_back(Input::Told { ticket, result });
                     }
                     Effect::Act {
                         ticket,
                         action,
+                        cargo,
                         session,
                         epoch,
                     } => {
@@ -316,13 +350,15 @@ impl World {
                         );
                         let result = self.takes.pop_front().unwrap_or(Ok(()));
                         self.acted.push(action);
+                        self.cargos.push(cargo);
                         if self.obeys && result.is_ok() {
                             let to = match action {
                                 PowerAction::On => PowerReading::On,
                                 PowerAction::Off | PowerAction::SoftOff => PowerReading::Off,
                                 PowerAction::BootFrom(_)
                                 | PowerAction::BootMode(_)
-                                | PowerAction::SecureBoot(_) => {
+                                | PowerAction::SecureBoot(_)
+                                | PowerAction::Chore(_) => {
                                     inputs.push_back(Input::Acted { ticket, result });
                                     continue;
                                 }

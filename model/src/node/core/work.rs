@@ -3,6 +3,7 @@
 use super::fence::Fencing;
 use super::goal::{Goal, goal_in};
 use super::plan::{self, PowerDriver, Step};
+use super::probe::{PROBE_LIMIT, Probe};
 use super::{Asker, Context, Effect, NodeCore, Phase, Then, Urgency};
 use crate::command::NodeChange;
 use crate::env::Mono;
@@ -52,6 +53,15 @@ pub(super) enum Doing {
         until: Mono,
         next: Poll,
     },
+    /// Asking something besides the power state, until the answer is the right one.
+    Probing {
+        probe: Probe,
+        since: Mono,
+        until: Mono,
+        next: Poll,
+        /// What was wrong with the last answer.
+        last: Box<str>,
+    },
     /// A step of a flow is being written down; again at this time.
     Step(Mono),
     /// Letting time pass.
@@ -77,6 +87,8 @@ pub(super) struct Work {
     pub(super) doing: Doing,
     /// How often it had to look for a session.
     pub(super) sessions: u8,
+    /// How often the boot device was told.
+    pub(super) boot_tries: u32,
     /// A command that the BMC did not answer has been repeated.
     pub(super) repeated: bool,
     /// Who waits for the end of it.
@@ -102,6 +114,7 @@ impl Work {
             deadline,
             doing: Doing::ReadAt(Mono(0)),
             sessions: 0,
+            boot_tries: 0,
             repeated: false,
             asker: None,
             status: 500,
@@ -121,6 +134,7 @@ impl Work {
             | Doing::Warming { .. }
             | Doing::Acting { .. }
             | Doing::Polling { .. }
+            | Doing::Probing { .. }
             | Doing::Settling(_)
             | Doing::Closing { .. } => {}
         }
@@ -155,6 +169,7 @@ impl Work {
             | Doing::Accepted
             | Doing::Step(_)
             | Doing::Polling { .. }
+            | Doing::Probing { .. }
             | Doing::Settling(_)
             | Doing::Closing { .. } => false,
         }
@@ -179,6 +194,11 @@ impl Work {
                 ..
             } => "the machine to be on",
             Doing::Polling { .. } => "the machine to be off",
+            Doing::Probing {
+                probe: Probe::Inventory,
+                ..
+            } => "the BMC to tell what the machine is made of",
+            Doing::Probing { .. } => "the BMC to tell BIOS settings as they should be",
             Doing::Settling(_) => "the machine to settle",
             Doing::Step(_) => "a majority of the conductors to store the next step",
             Doing::Closing { .. } => "a majority of the conductors to store the outcome",
@@ -203,8 +223,18 @@ impl Work {
                 until,
                 next: Poll::Asked(..),
                 ..
+            }
+            | Doing::Probing {
+                until,
+                next: Poll::Asked(..),
+                ..
             } => *until,
             Doing::Polling {
+                until,
+                next: Poll::At(at),
+                ..
+            }
+            | Doing::Probing {
                 until,
                 next: Poll::At(at),
                 ..
@@ -233,14 +263,15 @@ impl NodeCore {
             },
             IntentKind::InjectNmi => Goal::Nmi,
             IntentKind::BootDevice { device, persistent } => {
-                Goal::Boot(PowerAction::BootFrom(BootOrder {
+                Goal::Command(PowerAction::BootFrom(BootOrder {
                     device: *device,
                     persistent: *persistent,
                     mode: boot::wanted_mode(&self.record),
                 }))
             }
-            IntentKind::BootMode(mode) => Goal::Boot(PowerAction::BootMode(*mode)),
-            IntentKind::SecureBoot(on) => Goal::Boot(PowerAction::SecureBoot(*on)),
+            IntentKind::BootMode(mode) => Goal::Command(PowerAction::BootMode(*mode)),
+            IntentKind::SecureBoot(on) => Goal::Command(PowerAction::SecureBoot(*on)),
+            IntentKind::Chore { chore, .. } => Goal::Command(PowerAction::Chore(*chore)),
             IntentKind::Provision { verb } => match goal_in(&self.record, *verb) {
                 Some(goal) => goal,
                 None => {
@@ -301,11 +332,14 @@ impl NodeCore {
                 self.push_steps([Step::Act(PowerAction::Nmi)]);
                 self.advance(context, out);
             }
-            Goal::Boot(action) => {
+            Goal::Command(action) => {
                 self.push_steps([Step::Act(action)]);
                 self.advance(context, out);
             }
             Goal::Steps(flow) => self.run_steps(context, flow, out),
+            Goal::Inspect if &*self.record.interfaces.inspect == "redfish" => {
+                self.begin_to_probe(context.now, Probe::Inventory, PROBE_LIMIT, out);
+            }
             Goal::InterruptedReboot { .. }
             | Goal::Verify
             | Goal::Adopt
@@ -375,6 +409,7 @@ impl NodeCore {
             }
             Some(Step::Settle(span)) if span.is_zero() => self.advance(context, out),
             Some(Step::Settle(span)) => work.doing = Doing::Settling(now + span),
+            Some(Step::Probe { probe, limit }) => self.begin_to_probe(now, probe, limit, out),
             None => {
                 if let Goal::Steps(flow) = work.goal {
                     self.step_over(context, flow, out);
@@ -385,7 +420,7 @@ impl NodeCore {
                     Goal::InterruptedReboot { .. } => Some(PowerState::On),
                     Goal::TearDown => Some(PowerState::Off),
                     Goal::Nmi
-                    | Goal::Boot(_)
+                    | Goal::Command(_)
                     | Goal::Verify
                     | Goal::Adopt
                     | Goal::Inspect
@@ -427,11 +462,16 @@ impl NodeCore {
                 next: Poll::At(at), ..
             } if *at <= now => self.ask(now, Urgency::User, out),
             Doing::ReadAt(at) if *at <= now => self.ask(now, Urgency::User, out),
+            Doing::Probing { until, .. } if now >= *until => self.end_of_probe(out),
+            Doing::Probing {
+                next: Poll::At(at), ..
+            } if *at <= now => self.probe(now, out),
             Doing::ActAt { at, .. } if *at <= now => self.send_action(context, out),
             Doing::Fencing(_) => self.fence(context, out),
             Doing::Settling(at) if *at <= now => self.advance(context, out),
             Doing::Step(at) if *at <= now => self.note_again(context, out),
             Doing::Polling { .. }
+            | Doing::Probing { .. }
             | Doing::ReadAt(_)
             | Doing::ActAt { .. }
             | Doing::Step(_)

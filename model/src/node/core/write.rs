@@ -1,11 +1,16 @@
 //! Writing: a power command leaves only in a session that the log names for it.
 
+use super::ask::status_of;
+use super::goal::Goal;
 use super::work::Doing;
 use super::{Context, Effect, NodeCore, Note, Phase, RETRY_AFTER, ReadError, Then, Urgency};
 use crate::command::NodeChange;
 use crate::env::Mono;
 use crate::ids::Ticket;
-use crate::node::intent::{BmcSession, BmcWrite};
+use crate::json::Json;
+use crate::node::bios;
+use crate::node::intent::{BmcSession, BmcWrite, IntentKind};
+use crate::node::steps::Progress;
 use crate::port::bmc::{BmcError, PowerAction, PowerReading};
 use std::time::Duration;
 
@@ -46,6 +51,7 @@ impl NodeCore {
     /// Lets a command leave: once the lease holds, a session is open, and the log names both.
     pub(super) fn send_action(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
         let session = self.fresh_session(context.now);
+        let cargo = self.cargo();
         let ticket = self.next_ticket;
         let epoch = self.record.epoch;
         let Phase::Working(work) = &mut self.phase else {
@@ -88,9 +94,36 @@ impl NodeCore {
         out.push(Effect::Act {
             ticket,
             action,
+            cargo,
             session,
             epoch,
         });
+    }
+
+    /// What the next command carries, from the record: only chores carry anything.
+    fn cargo(&self) -> Json {
+        let Phase::Working(work) = &self.phase else {
+            return Json::EMPTY;
+        };
+        let Doing::ActAt {
+            action: PowerAction::Chore(_),
+            ..
+        } = work.doing
+        else {
+            return Json::EMPTY;
+        };
+        match (
+            self.record.intent.as_ref().map(|intent| &intent.kind),
+            work.goal,
+        ) {
+            (Some(IntentKind::Chore { cargo, .. }), _) => cargo.clone(),
+            (_, Goal::Steps(flow)) => {
+                let progress = Progress::of(&self.record, flow);
+                let wanted = progress.running().and_then(|step| bios::wanted(step).ok());
+                wanted.map_or(Json::EMPTY, |wanted| Json::from_map(&wanted))
+            }
+            (_, _) => Json::EMPTY,
+        }
     }
 
     /// Any read opens a session and tells which.
@@ -173,7 +206,24 @@ impl NodeCore {
                     action,
                 };
             }
+            Err(error)
+                if matches!(action, PowerAction::BootFrom(_))
+                    && matches!(error.bmc(), Some(BmcError::Busy { .. }))
+                    && let Some(pause) =
+                        context.knobs.boot_tries.pause_after(work.boot_tries + 1) =>
+            {
+                work.boot_tries += 1;
+                work.doing = Doing::ActAt {
+                    at: context.now + pause,
+                    action,
+                };
+            }
             Err(error) => {
+                work.status = match (&error, action) {
+                    // The caller chose what a chore carries, and the BMC understood it.
+                    (ReadError::Bmc(BmcError::Declined { .. }), PowerAction::Chore(_)) => 400,
+                    (error, _) => status_of(error),
+                };
                 if !self.goes_on_without(context, action, &error, out) {
                     self.fail(&error.to_string(), out);
                 }
@@ -208,6 +258,7 @@ impl NodeCore {
             | Doing::Warming { .. }
             | Doing::Acting { .. }
             | Doing::Polling { .. }
+            | Doing::Probing { .. }
             | Doing::Settling(_)
             | Doing::Closing { .. } => {}
         }

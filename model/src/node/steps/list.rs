@@ -1,7 +1,7 @@
 //! The lists of steps that nobody wrote out: automated cleaning and deployment.
 
 use super::Flow;
-use super::catalog::{FAKE, interface_of, word};
+use super::catalog::{ALL, interface_of, word};
 use crate::node::record::NodeRecord;
 use serde_json::{Map, Value, json};
 
@@ -18,9 +18,9 @@ const ORDER: [&str; 7] = [
 
 /// The node's own steps of a flow that run without being asked for.
 fn own(node: &NodeRecord, flow: Flow) -> Vec<Value> {
-    FAKE.iter()
+    ALL.iter()
         .filter(|known| known.flows.contains(&flow) && known.priority > 0)
-        .filter(|known| interface_of(node, known.interface) == "fake")
+        .filter(|known| interface_of(node, known.interface) == known.of)
         .map(|known| {
             json!({
                 "interface": known.interface,

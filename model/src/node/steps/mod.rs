@@ -17,11 +17,12 @@ use super::power::PowerRequest;
 use super::provision::ProvisionState;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use catalog::{fake_failure, kind, name};
+pub(crate) use catalog::{fake_failure, fake_findings, kind, name};
 pub use list::{automated, deploy};
 pub(crate) use progress::is_manual;
 pub use progress::{Progress, Resume, after_takeover};
 pub use request::{abort, check, wanted};
+pub(crate) use request::{ended_by_request, is_to_end};
 
 /// A sequence of steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -66,6 +67,15 @@ impl Flow {
     }
 }
 
+/// What is done to BIOS settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BiosChange {
+    /// Some get other values.
+    Apply,
+    /// All get those of the factory.
+    Reset,
+}
+
 /// What a step does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -75,6 +85,8 @@ pub enum Kind {
     Hold,
     /// Lets so many seconds pass.
     Wait(u32),
+    /// Changes BIOS settings, which takes a restart.
+    Bios(BiosChange),
     /// Something that a fake interface does at once.
     Instant,
     /// Something that goes on after the conductor has let go of the node; its end is reported later.
@@ -90,6 +102,8 @@ impl Kind {
             Self::Power(PowerRequest::On | PowerRequest::Off | PowerRequest::SoftOff)
             | Self::Hold
             | Self::Wait(_)
+            // Settings that are there already are not told again, and a reset changes nothing the second time.
+            | Self::Bios(_)
             | Self::Instant => true,
             Self::Power(PowerRequest::Reboot | PowerRequest::SoftReboot) | Self::Asynchronous => {
                 false

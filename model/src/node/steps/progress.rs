@@ -143,7 +143,14 @@ pub fn after_takeover(node: &NodeRecord, flow: Flow) -> Resume {
     };
     match kind(node, flow, step) {
         Some(kind) if kind.is_repeatable() => Resume::GoOn,
-        Some(Kind::Power(_) | Kind::Asynchronous | Kind::Hold | Kind::Wait(_) | Kind::Instant)
+        Some(
+            Kind::Power(_)
+            | Kind::Bios(_)
+            | Kind::Asynchronous
+            | Kind::Hold
+            | Kind::Wait(_)
+            | Kind::Instant,
+        )
         | None => Resume::Fail(format!(
             "the conductor that ran step {} was lost, and whether the step has had its effect is not known",
             name(step)

@@ -1,10 +1,11 @@
 //! What users ask of steps: are they allowed, what do they change, and what does an abort do.
 
-use super::catalog::{is_abortable, kind, name};
+use super::catalog::{is_abortable, kind, name, wrong_arguments};
 use super::progress::Progress;
 use super::{Flow, Kind, list};
 use crate::command::NodeChange;
 use crate::json::Json;
+use crate::node::core::PowerDriver;
 use crate::node::edit::Refused;
 use crate::node::provision::{ProvisionState, Verb};
 use crate::node::record::NodeRecord;
@@ -70,6 +71,9 @@ pub fn check(
         Flow::Clean | Flow::Service => given(flow, arguments),
     };
     for step in &steps {
+        if let Some(why) = wrong_arguments(step) {
+            return refuse(step, why);
+        }
         match kind(node, flow, step) {
             None => {
                 return refuse(
@@ -88,6 +92,12 @@ pub fn check(
                 let why = format!("may wait at most {wait_max} seconds, not {seconds}.");
                 return refuse(step, &why);
             }
+            Some(Kind::Bios(_)) if PowerDriver::of(node) != PowerDriver::Redfish => {
+                return refuse(
+                    step,
+                    "needs the power interface redfish, which reaches the same BMC.",
+                );
+            }
             Some(Kind::Power(_)) if !can_switch(node) => {
                 return refuse(step, "needs a power interface that can change power.");
             }
@@ -98,7 +108,6 @@ pub fn check(
 }
 
 fn can_switch(node: &NodeRecord) -> bool {
-    use crate::node::core::PowerDriver;
     PowerDriver::of(node) != PowerDriver::None
 }
 
@@ -148,31 +157,57 @@ pub fn abort(node: &NodeRecord) -> Result<Vec<NodeChange>, Refused> {
         return Ok(vec![told(text), by(Verb::Abort)]);
     };
     let progress = Progress::of(node, flow);
-    let running = progress.running().cloned();
-    if let Some(Value::Object(mut step)) = running.clone()
-        && !is_abortable(&Value::Object(step.clone()))
+    if let Some(Value::Object(mut step)) = progress.running().cloned()
+        && !is_abortable(node, &Value::Object(step.clone()))
     {
-        step.insert("abort_after".to_owned(), Value::Bool(true));
+        step.insert(ABORT_AFTER.to_owned(), Value::Bool(true));
         let step = Json::from_map(&step);
         return Ok(vec![NodeChange::Step { flow, step }]);
     }
-    let during = running.map_or_else(String::new, |step| {
-        format!(
-            " during or after the completion of step \"{}\"",
-            name(&step)
-        )
+    let verb = if flow == Flow::Service {
+        Verb::Fail
+    } else {
+        Verb::Abort
+    };
+    Ok(ended(node, flow, verb))
+}
+
+/// The mark of a step after which its flow is to end.
+const ABORT_AFTER: &str = "abort_after";
+
+/// Whether a user wanted the flow to end after the step that has just run.
+pub(crate) fn is_to_end(node: &NodeRecord, flow: Flow) -> bool {
+    let step = match flow {
+        Flow::Clean => &node.clean_step,
+        Flow::Deploy => &node.deploy_step,
+        Flow::Service => &node.service_step,
+    };
+    step.as_str().contains(ABORT_AFTER)
+        && step.to_map().get(ABORT_AFTER) == Some(&Value::Bool(true))
+}
+
+/// What ends a flow whose step could not be aborted and has run to its end now.
+pub(crate) fn ended_by_request(node: &NodeRecord, flow: Flow) -> Vec<NodeChange> {
+    ended(node, flow, Verb::Fail)
+}
+
+/// What ends a flow because a user wanted it; `verb` leads out of the present state.
+fn ended(node: &NodeRecord, flow: Flow, verb: Verb) -> Vec<NodeChange> {
+    let by = |verb| NodeChange::Provision { verb, target: None };
+    let progress = Progress::of(node, flow);
+    let during = progress.running().map_or_else(String::new, |step| {
+        format!(" during or after the completion of step \"{}\"", name(step))
     });
     let text = format!(
         "By request, the {} operation was aborted{during}",
         flow.as_str()
     );
     let mut changes = progress.end();
-    changes.push(told(text));
+    changes.push(NodeChange::LastError(Some(text.into())));
+    changes.push(by(verb));
     if flow == Flow::Service {
         // Ironic goes through the failed state and back to `active`.
-        changes.extend([by(Verb::Fail), by(Verb::Abort)]);
-    } else {
         changes.push(by(Verb::Abort));
     }
-    Ok(changes)
+    changes
 }

@@ -41,11 +41,11 @@ impl<T> SyncPool<T> {
                 let inflation = state.answered(Some(rtt), now);
                 self.counters.answered += 1;
                 self.counters.rtt.record(rtt);
-                // A write may wait for the machine, so only reads tell about the network.
+                // Only short reads tell about the network.
                 self.knee.answered(
                     now,
                     flight.started,
-                    inflation.filter(|_| !job.work.is_write()),
+                    inflation.filter(|_| !job.work.is_long()),
                 );
             }
             Outcome::Failed(error @ (BmcError::Silent { .. } | BmcError::Unreachable { .. })) => {

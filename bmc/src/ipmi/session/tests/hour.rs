@@ -157,8 +157,7 @@ impl Rig {
                     Effect::Act { action, .. } => panic!("`{action}`, which nobody asked for"),
                     Effect::WakeAt(at) => self.wake = at,
                     Effect::Identify { .. }
-                    | Effect::ReadBoot { .. }
-                    | Effect::ReadFindings { .. }
+                    | Effect::Ask { .. }
                     | Effect::EndSession { .. }
                     | Effect::Answer { .. }
                     | Effect::ForgetBmc

@@ -1,7 +1,6 @@
 //! What the machine boots from: reads beside long work, changes under the lock, and devices that BMCs forget.
 
 use super::*;
-use crate::json::Json;
 use crate::node::boot::{BootDevice, BootMode, BootOrder};
 use crate::object::Kind;
 use serde_json::json;
@@ -90,8 +89,11 @@ fn a_read_does_not_wait_for_long_work() {
         ..BootState::default()
     };
     world.boots = Ok(state);
-    world.request(2, NodeRequest::GetBoot);
-    assert_eq!(world.answer(2), Ok(NodeAnswer::Boot(state)));
+    world.request(2, NodeRequest::Ask(Inquiry::Boot));
+    assert_eq!(
+        world.answer(2),
+        Ok(NodeAnswer::Disclosed(Box::new(Disclosure::Boot(state))))
+    );
     assert_eq!(world.record().provision_state, ProvisionState::Cleaning);
     // A change does wait, and in the end it is refused.
     world.request(3, DISK);
@@ -209,6 +211,7 @@ fn what_the_bmc_tells_of_its_firmware_is_kept_when_the_node_is_managed() {
     world.findings = Findings {
         bios: Some(told.clone()),
         firmware: Some(told.clone()),
+        ..Findings::default()
     };
     let arguments = Json::EMPTY;
     let verb = Verb::Manage;
@@ -217,4 +220,30 @@ fn what_the_bmc_tells_of_its_firmware_is_kept_when_the_node_is_managed() {
     let kept = |kind| world.state.objects().get(kind, NODE.0).cloned();
     assert_eq!(kept(Kind::Bios).expect("settings").body, told);
     assert_eq!(kept(Kind::Firmware), None, "its interface shows none");
+}
+
+/// A BMC says "not now" while its machine is in its self-test.
+#[test]
+fn a_boot_device_is_told_again_while_the_bmc_asks_for_patience() {
+    let busy = || {
+        Err(ReadError::Bmc(BmcError::Busy {
+            bmc: "192.0.2.1:443".into(),
+            reason: "UnableToModifyDuringSystemPOST".into(),
+            retry_after: None,
+        }))
+    };
+    let mut world = World::new(redfish);
+    world.takes.extend([busy(), busy()]);
+    world.request(1, DISK);
+    assert_eq!(world.answers, []);
+    world.advance(Duration::from_secs(11));
+    assert_eq!(world.answers, [(1, Ok(NodeAnswer::Done))]);
+    assert_eq!(world.acted.len(), 3);
+
+    let mut world = World::new(redfish);
+    world.takes.extend((0..20).map(|_| busy()));
+    world.request(1, DISK);
+    world.advance(Duration::from_secs(59));
+    assert_eq!(world.acted.len(), 6, "post_boot_retry_attempts");
+    assert!(matches!(world.answers.last(), Some((1, Err(_)))));
 }

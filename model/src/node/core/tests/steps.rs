@@ -1,8 +1,8 @@
 //! Flows of steps at their owner: order, holds, aborts, failures, takeovers.
 
 use super::*;
-use crate::json::Json;
 use crate::node::edit::Refused;
+use crate::node::steps::Flow;
 use serde_json::{Value, json};
 
 fn fake(node: &mut NodeRecord) {
@@ -22,7 +22,7 @@ fn fake(node: &mut NodeRecord) {
 }
 
 impl World {
-    fn verb(&mut self, verb: Verb, arguments: Value) -> Result<NodeAnswer, NodeError> {
+    pub(super) fn verb(&mut self, verb: Verb, arguments: Value) -> Result<NodeAnswer, NodeError> {
         let arguments = Json::from_map(arguments.as_object().expect("an object"));
         let asker = 1000 + u64::from(self.requests);
         self.request(asker, NodeRequest::Provision { verb, arguments });
@@ -30,14 +30,14 @@ impl World {
         found.map(|(_, answer)| answer.clone()).expect("an answer")
     }
 
-    fn refused(&mut self, verb: Verb, arguments: Value) -> Refused {
+    pub(super) fn refused(&mut self, verb: Verb, arguments: Value) -> Refused {
         match self.verb(verb, arguments) {
             Err(NodeError::Refused(refused)) => refused,
             other => panic!("{other:?}"),
         }
     }
 
-    fn state(&self) -> ProvisionState {
+    pub(super) fn state(&self) -> ProvisionState {
         self.record().provision_state
     }
 
@@ -54,7 +54,7 @@ impl World {
             .collect()
     }
 
-    fn last_error(&self) -> &str {
+    pub(super) fn last_error(&self) -> &str {
         self.record().last_error.as_deref().unwrap_or_default()
     }
 }
@@ -267,4 +267,62 @@ fn more_than_the_limit_is_refused_in_the_log_itself() {
     );
     assert_eq!(world.state(), ProvisionState::Manageable);
     assert_eq!(world.record().intent, None);
+}
+
+/// A step that cannot be aborted ends first, and nothing follows it.
+#[test]
+fn an_abort_that_had_to_wait_stops_the_flow_after_the_step() {
+    for (verb, from, key, flow, end) in [
+        (
+            Verb::Clean,
+            ProvisionState::Manageable,
+            "clean_steps",
+            Flow::Clean,
+            ProvisionState::CleanFailed,
+        ),
+        (
+            Verb::Service,
+            ProvisionState::Active,
+            "service_steps",
+            Flow::Service,
+            ProvisionState::Active,
+        ),
+    ] {
+        let mut world = World::new(|node| {
+            fake(node);
+            node.provision_state = from;
+        });
+        let steps = json!([{"step": "wait", "args": {"seconds": 5}}, {"step": "power_on"}]);
+        assert_eq!(
+            world.verb(verb, json!({ key: steps })),
+            Ok(NodeAnswer::Accepted)
+        );
+        let step = Json::parse(r#"{"step": "wait", "args": {"seconds": 5}, "abort_after": true}"#);
+        let changes = vec![NodeChange::Step {
+            flow,
+            step: step.expect("JSON"),
+        }];
+        let epoch = world.record().epoch;
+        world.commit(Command::NodeAct(ActOnNode {
+            node: NODE,
+            fence: Fence { session: ME, epoch },
+            expect: None,
+            changes,
+        }));
+        world.tell_record();
+        world.advance(Duration::from_secs(10));
+        assert_eq!(world.state(), end);
+        assert_eq!(
+            world.record().power_state,
+            Some(PowerState::Off),
+            "it went on"
+        );
+        assert!(
+            world.last_error().contains("was aborted"),
+            "{}",
+            world.last_error()
+        );
+        assert!(world.record().driver_internal_info.is_empty());
+        assert!(!world.record().maintenance);
+    }
 }
