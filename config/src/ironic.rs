@@ -317,12 +317,12 @@ pub const WITHOUT_USE: &[(&str, &str, &str)] = &[
     (
         "inspector",
         "*",
-        "baton inspects no hardware in this version",
+        "nothing inspects from inside the machine in this version; `inspect_interface = \"redfish\"` asks the BMC",
     ),
     (
         "inventory",
         "*",
-        "baton inspects no hardware in this version",
+        "baton keeps inventories in its own store, beside the nodes",
     ),
     (
         "irmc",

@@ -70,6 +70,9 @@ def main():
     redfish = options.nodes // 2 if options.redfish is None else options.redfish
     with Cluster(options.binary, options.nodes, redfish, options.interval) as cluster:
         print(f"{options.nodes} machines ({redfish} Redfish) enrolled in {cluster.start_seconds:.0f} s, interval {options.interval} s")
+        begin = time.monotonic()
+        listed = sum(len(names) for names in cluster.owned(cluster.conductors[0]).values())
+        print(f"{listed} nodes listed, {PAGE} a page, in {time.monotonic() - begin:.1f} s", flush=True)
         everybody = {f"sim-{n:05}" for n in range(options.nodes)}
         time.sleep(1.5 * options.interval)
         print("                        age p50     p99     max  conductors  simulator  reads/s  KiB per node")

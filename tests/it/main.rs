@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary, the real clients, real processes that are really killed.
 
+mod commands;
 mod compute;
 mod dev;
 mod disabled;

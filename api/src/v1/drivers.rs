@@ -261,10 +261,13 @@ pub(crate) async fn vendor_methods(
     Ok(Reply::of(&Map::new()))
 }
 
-/// Any other vendor passthru.
+/// A call of a driver's own method, which is named by the path or by `?method=`. No hardware type has one.
 pub(crate) async fn vendor(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
     app.fresh(&call).await?;
     hardware_type(&app, &call)?;
-    let method = call.query.get("method").unwrap_or("None");
+    let method = match call.segment(1) {
+        "" => call.query.get("method").unwrap_or("None"),
+        method => method,
+    };
     Err(ApiError::bad(format!("No handler for method {method}")))
 }
