@@ -211,17 +211,20 @@ impl Entry<'_> {
                 });
             }
         }
-        let host = record
+        let (host, purpose) = record
             .intent
             .as_ref()
-            .map(|intent| self.state.host_of(intent.holder))
+            .map(|intent| (self.state.host_of(intent.holder), intent.kind.purpose()))
             .unwrap_or_default();
         record.epoch = record.epoch.next();
         if let Some(write) = record.intent.take().and_then(|intent| intent.write) {
             record.unfenced = Some(write.session);
         }
         record.target_power_state = None;
-        record.last_error = Some(clip(&wish.reason));
+        record.last_error = Some(clip(&format!(
+            "An operator took the lock of conductor {host} ({purpose}) away: {}",
+            wish.reason
+        )));
         if record.provision_state.is_working()
             && let Some(to) = record.provision_state.after(Verb::Fail)
         {

@@ -86,10 +86,46 @@ async fn power_requests_are_checked() {
         )
         .await
         .expect(200);
-    world
-        .put(one, json!({"target": "power off"}))
-        .await
-        .expect(409);
+    // Ironic's words, and then what helps.
+    let id = world.get("/v1/nodes/one").await.json()["uuid"].clone();
+    let id = id.as_str().expect("a UUID");
+    for (path, body, status, text) in [
+        (
+            one,
+            json!({"target": "power off"}),
+            409,
+            "Failed to set node power state to power off. ".to_owned(),
+        ),
+        (
+            one,
+            json!({"target": "soft power off", "timeout": 5}),
+            409,
+            "Failed to set node power state to soft power off. ".to_owned(),
+        ),
+        (
+            one,
+            json!({"target": "up"}),
+            400,
+            format!(
+                "The requested action \"up\" can not be performed on node \"{id}\" while it is in state \"None\". "
+            ),
+        ),
+        (
+            one,
+            json!({"target": "power on", "timeout": -1}),
+            400,
+            "timeout has to be positive integer".to_owned(),
+        ),
+        (
+            "/v1/nodes/manual/states/power",
+            json!({"target": "power on"}),
+            400,
+            "The driver manual-management does not support the power state, power on. ".to_owned(),
+        ),
+    ] {
+        let fault = world.put(path, body.clone()).await.expect(status).fault();
+        assert!(fault.starts_with(&text), "{body}: {fault}");
+    }
     world
         .put(one, json!({"target": "power on"}))
         .await

@@ -35,7 +35,8 @@ pub enum NodeEdit {
     Lessee(Option<Box<str>>),
     Shard(Option<Box<str>>),
     Description(Option<Box<str>>),
-    /// Manual maintenance; clearing it clears reason and fault too.
+    /// Manual maintenance. Setting it takes a fault's maintenance over, so that nothing but an operator ends it; clearing
+    /// it clears reason and fault too.
     Maintenance {
         on: bool,
         reason: Option<Box<str>>,
@@ -259,8 +260,8 @@ impl NodeEdit {
             Self::Maintenance { on, reason } => {
                 node.maintenance = on;
                 node.maintenance_reason = reason.filter(|_| on).map(|text| clip(&text));
+                node.fault = None;
                 if !on {
-                    node.fault = None;
                     node.sync_failures = 0;
                 }
             }

@@ -3,6 +3,7 @@
 use super::{Kind, Object, made_id};
 use crate::ids::WallMs;
 use crate::json::Json;
+use crate::node::power::show;
 use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
 use serde_json::{Value, json};
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 /// is 32 KiB, and a fleet of 100,000 nodes that all have one stays near 3 GiB. Ironic keeps 300 in its database.
 pub const ROWS_MAX: usize = 64;
 
-/// What a change of a record leaves in its history, if anything: every new error, and every arrival at the end of work.
+/// What a change of a record leaves in its history, if anything: every new error, every automatic maintenance and its end
+/// (Ironic tells nobody of either, D16), and every arrival at the end of work.
 pub(crate) fn rows(
     old: &NodeRecord,
     new: &NodeRecord,
@@ -24,6 +26,18 @@ pub(crate) fn rows(
         && old.last_error != new.last_error
     {
         rows.push(row(old, new, host, at, serial, "ERROR", error));
+    } else if let (None, Some(_), Some(reason)) = (old.fault, new.fault, &new.maintenance_reason) {
+        rows.push(row(old, new, host, at, serial, "ERROR", reason));
+    }
+    if let (Some(fault), None, false) = (old.fault, new.fault, new.maintenance) {
+        let event = format!(
+            "Node {} is recovered from {} with actual power state '{}'.",
+            new.id,
+            fault.as_str(),
+            show(new.power_state)
+        );
+        let serial = serial.saturating_add(2);
+        rows.push(row(old, new, host, at, serial, "INFO", &event));
     }
     let (from, to) = (old.provision_state, new.provision_state);
     if from != to && (to.is_stable() || to.is_failed()) {
@@ -50,7 +64,11 @@ fn row(
     let body = json!({
         "severity": severity,
         "event": event,
-        "event_type": event_type(old.provision_state),
+        "event_type": if old.fault == new.fault {
+            event_type(old.provision_state)
+        } else {
+            "monitoring"
+        },
         "conductor": host,
         "state": new.provision_state.as_str(),
         "target_provision_state": new.target_provision_state.map(ProvisionState::as_str),

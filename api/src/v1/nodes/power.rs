@@ -7,7 +7,7 @@ use crate::error::ApiError;
 use crate::reply::Reply;
 use axum::extract::State;
 use baton_model::hardware::supported_power_requests;
-use baton_model::node::power::PowerRequest;
+use baton_model::node::power::{PowerRequest, show};
 use baton_model::node::provision::ProvisionState;
 use baton_model::node::record::NodeRecord;
 use baton_model::port::node::{Caller, NodeAnswer, NodeRequest};
@@ -17,22 +17,27 @@ use std::sync::Arc;
 /// Longest timeout of a soft request. A day is more than any operating system takes to shut down.
 const TIMEOUT_S_MAX: u64 = 86_400;
 
+/// What a request with an unknown word is told.
+const KNOWN_REQUESTS: &str = "Power states that can be asked for: power on, power off, rebooting, soft power off, \
+                              soft rebooting.";
+
 /// Asks for a power state.
 pub(crate) async fn set(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
     let arguments = call.arguments(&["target", "timeout"])?;
     let word = arguments.text("target")?;
-    let timeout_s = timeout(arguments.get("timeout"))?;
-    if timeout_s.is_some() {
-        call.needs(27)?;
-    }
     let node = app.node(&call).await?;
-    let request = PowerRequest::parse(word).ok_or_else(|| {
-        ApiError::bad(format!("Invalid state or transition: power state \"{word}\" of node {} is not one of power on, \
-             power off, rebooting, soft power off, soft rebooting.", node.id))
-    })?;
-    if request.is_soft() {
+    // Ironic's order: the version, the timeout, the word, the node's state.
+    let request = PowerRequest::parse(word);
+    let given = arguments.get("timeout");
+    if given.is_some() || request.is_some_and(PowerRequest::is_soft) {
         call.needs(27)?;
     }
+    let timeout_s = timeout(given)?;
+    let request = request.ok_or_else(|| {
+        let state = show(node.power_state);
+        let text = refused_in(&node, word, state);
+        ApiError::bad(format!("{text} {KNOWN_REQUESTS}"))
+    })?;
     check(&node, request)?;
     let caller = caller(&app, &call);
     if caller == Caller::Compute {
@@ -81,22 +86,29 @@ fn check_race(app: &App, node: &NodeRecord, request: PowerRequest) -> Result<(),
     )))
 }
 
-/// Rules that need no lock; the owner checks them again when it has it.
+/// Ironic's words for a state that can not be asked for (`InvalidStateRequested`).
+fn refused_in(node: &NodeRecord, action: &str, state: &str) -> String {
+    format!(
+        "The requested action \"{action}\" can not be performed on node \"{}\" while it is in state \"{state}\".",
+        node.id
+    )
+}
+
+/// Rules that need no lock; the owner checks them again when it has it. Each text is Ironic's, and then what helps.
 fn check(node: &NodeRecord, request: PowerRequest) -> Result<(), ApiError> {
     if matches!(
         node.provision_state,
         ProvisionState::Cleaning | ProvisionState::CleanWait
     ) {
-        return Err(ApiError::bad(format!(
-            "The requested action \"{request}\" can not be performed on node \"{}\" while it is in state \"{}\".",
-            node.id, node.provision_state
-        )));
+        let state = node.provision_state.as_str();
+        return Err(ApiError::bad(refused_in(node, request.as_str(), state)));
     }
     let supported = supported_power_requests(&node.interfaces.power);
     if !supported.contains(&request) {
         let list: Vec<String> = supported.iter().map(|one| format!("'{one}'")).collect();
         return Err(ApiError::bad(format!(
-            "The power interface {} of node {} does not support the power state {request}. Supported: [{}].",
+            "The driver {} does not support the power state, {request}. The power interface {} of node {} supports: [{}].",
+            node.driver,
             node.interfaces.power,
             node.id,
             list.join(", ")
@@ -105,7 +117,7 @@ fn check(node: &NodeRecord, request: PowerRequest) -> Result<(), ApiError> {
     let switches_off = matches!(request, PowerRequest::Off | PowerRequest::SoftOff);
     if node.disable_power_off && switches_off {
         return Err(ApiError::conflict(format!(
-            "Node {} can not be powered off: disable_power_off is set on it.",
+            "Failed to set node power state to {request}. The flag disable_power_off is set on node {}.",
             node.id
         )));
     }
@@ -128,7 +140,7 @@ fn timeout(value: Option<&Value>) -> Result<Option<u32>, ApiError> {
         .ok_or_else(|| {
             let shown: String = value.to_string().chars().take(64).collect();
             ApiError::bad(format!(
-                "Timeout must be a whole number of seconds between 1 and {TIMEOUT_S_MAX}, not {shown}"
+                "timeout has to be positive integer of seconds, at most {TIMEOUT_S_MAX}, not {shown}"
             ))
         })
 }

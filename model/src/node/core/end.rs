@@ -48,8 +48,11 @@ impl NodeCore {
                 let mut changes = vec![
                     self.power(context, state, cause),
                     NodeChange::TargetPower(None),
-                    NodeChange::LastError(None),
                 ];
+                // What power sync does about a machine is no answer to why its node failed.
+                if cause != PowerCause::Sync || !self.record.provision_state.is_failed() {
+                    changes.push(NodeChange::LastError(None));
+                }
                 if state == Some(PowerState::On) {
                     changes.extend(boot::after_boot(&self.record).map(NodeChange::InternalInfo));
                 }
@@ -96,14 +99,13 @@ impl NodeCore {
 
     pub(super) fn fail_read(&mut self, goal: Goal, error: &str, out: &mut Vec<Effect>) {
         match goal {
-            Goal::Power { request, .. } => {
-                let text = format!(
-                    "Failed to change power state to '{}': {error}",
-                    request.target()
-                );
+            // A reboot is not read first in Ironic, so its read fails as the reboot itself does.
+            Goal::Power { request, .. } if !request.is_reboot() => {
+                let text = format!("Failed to change power state to '{request}': {error}");
                 self.fail_with(text, out);
             }
-            Goal::InterruptedReboot { .. }
+            Goal::Power { .. }
+            | Goal::InterruptedReboot { .. }
             | Goal::Nmi
             | Goal::Command(_)
             | Goal::Verify

@@ -140,6 +140,8 @@ pub struct NodeCore {
     confirmed: Option<(Mono, WallMs)>,
     rtt: Option<Duration>,
     bmc_error: Option<Box<str>>,
+    /// Since when the record has its `last_error`, as far as this owner knows.
+    error_since: Mono,
     /// What the last answered read told.
     seen: Option<Seen>,
     /// A read that is under way although nothing waits for it; whatever comes next may use its answer.
@@ -199,6 +201,7 @@ impl NodeCore {
             confirmed: None,
             rtt: None,
             bmc_error: None,
+            error_since: context.now,
             seen: None,
             asked: None,
             waiting_since: context.now,
@@ -365,6 +368,9 @@ impl NodeCore {
             return;
         }
         let old = std::mem::replace(&mut self.record, record);
+        if old.last_error != self.record.last_error {
+            self.error_since = context.now;
+        }
         if is_sign_of_life(&old, &self.record) {
             self.waiting_since = context.now;
         }
@@ -432,9 +438,10 @@ impl NodeCore {
         match &self.phase {
             Phase::Idle => {}
             Phase::Confirming { seen, at } if *at <= context.now => {
-                let seen = *seen;
-                if self.record.intent.is_none() && self.queue.is_empty() {
-                    self.read(context, Why::Confirm(seen), Urgency::Sync, out);
+                let why = Why::Confirm(*seen);
+                let is_free = self.record.intent.is_none() && self.queue.is_empty();
+                if is_free && self.is_read_for(why) {
+                    self.read(context, why, Urgency::Sync, out);
                     return;
                 }
                 self.phase = Phase::Idle;

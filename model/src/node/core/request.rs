@@ -508,7 +508,10 @@ fn check_power(node: &NodeRecord, request: PowerRequest) -> Result<(), Refused> 
     if node.disable_power_off && matches!(request, PowerRequest::Off | PowerRequest::SoftOff) {
         return Err(Refused::new(
             409,
-            format!("Failed to set node power state to {request}."),
+            format!(
+                "Failed to set node power state to {request}. The flag disable_power_off is set on node {}.",
+                node.id
+            ),
         ));
     }
     plan::plan(node, request, None, None, &super::Knobs::default()).map(|_| ())

@@ -149,6 +149,8 @@ impl NodeCore {
         self.note_answer(context, &result, rtt, session);
         match result {
             Err(ReadError::NoRoom(_)) => self.hold(context),
+            // Something was done to the node while its BMC was asked, and the schedule has to say what that means.
+            _ if !self.is_read_for(why) => self.due = context.now,
             _ if why == Why::Observe => self.observed(context, &result),
             Err(error) if self.is_not_yet_reachable(&error) => self.due = self.next_due(context),
             Err(error) => self.read_failed(context, why, &error.to_string(), out),
@@ -168,6 +170,18 @@ impl NodeCore {
                 // The machine is on its way; that agrees and disagrees with nothing.
                 (_, None) => self.due = context.now + TRANSITION_AFTER,
             },
+        }
+    }
+
+    /// Whether an answer still means what the question was for: a node that was put into maintenance since, say, is
+    /// nobody's to force.
+    pub(super) fn is_read_for(&self, why: Why) -> bool {
+        match why {
+            Why::Sync | Why::Confirm(_) => {
+                wants_sync(&self.record) && !is_only_observed(&self.record)
+            }
+            Why::Observe => wants_sync(&self.record),
+            Why::Recovery => needs_recovery(&self.record),
         }
     }
 
@@ -244,9 +258,12 @@ impl NodeCore {
         if self.record.sync_failures > 0 {
             changes.push(NodeChange::SyncFailures(0));
         }
-        // Ironic clears any `last_error` here; a failed state keeps the reason for its failure.
-        let stale_error =
-            self.record.last_error.is_some() && !self.record.provision_state.is_failed();
+        // Ironic clears any `last_error` here. A failed state keeps the reason for its failure, and nobody could read one
+        // that stood for a moment only: a power action often fails, or loses its lock, just before a scheduled read.
+        let stale_error = self.record.last_error.is_some()
+            && !self.record.provision_state.is_failed()
+            && context.now.since(self.error_since)
+                >= Self::interval_of(&self.record, context.knobs);
         if context.knobs.node_history && stale_error {
             changes.push(NodeChange::LastError(None));
         }

@@ -6,6 +6,8 @@ mod credentials;
 mod fencing;
 mod handover;
 mod inspection;
+mod requests;
+mod rules;
 mod steps;
 
 use super::*;
@@ -23,6 +25,7 @@ use crate::node::power::PowerRequest;
 use crate::node::provision::ProvisionState;
 use crate::node::provision::Verb;
 use crate::node::record::Fault;
+use crate::object::Kind;
 use crate::outbox::Told;
 use crate::port::bmc::{BmcError, PowerAction, PowerReading};
 use crate::port::cluster::ProposeError;
@@ -87,6 +90,9 @@ struct World {
     is_owner: bool,
     other_holds: bool,
     requests: u32,
+    /// Reads that wait for their answers while the BMC takes its time.
+    takes_its_time: bool,
+    unanswered: Vec<Ticket>,
 }
 
 fn declined() -> ReadError {
@@ -172,6 +178,8 @@ impl World {
             is_owner: true,
             other_holds: false,
             requests: 0,
+            takes_its_time: false,
+            unanswered: Vec::new(),
         };
         for (session, host) in [(ME, "one"), (OTHER, "two")] {
             world.commit(Command::ConductorUp(ConductorUp {
@@ -252,6 +260,43 @@ impl World {
         }
     }
 
+    /// The answer to a read that was asked a while ago.
+    fn read_is(&mut self, ticket: Ticket, result: Result<PowerReading, ReadError>) {
+        self.step(Input::Read {
+            ticket,
+            result,
+            rtt: Duration::ZERO,
+            session: Some(self.session.clone()),
+        });
+    }
+
+    /// The owner changes its node, outside of what the core does.
+    fn act(&mut self, changes: Vec<NodeChange>) {
+        let epoch = self.record().epoch;
+        self.commit(Command::NodeAct(ActOnNode {
+            node: NODE,
+            fence: Fence { session: ME, epoch },
+            expect: None,
+            changes,
+        }));
+        self.tell_record();
+    }
+
+    fn error(&self) -> Option<&str> {
+        self.record().last_error.as_deref()
+    }
+
+    /// Severity and text of each row of the node's history, the oldest first.
+    fn history(&self) -> Vec<(String, String)> {
+        let rows = self.state.objects().of_node(NODE, Kind::History, None);
+        let word = |body: &serde_json::Map<String, serde_json::Value>, key: &str| {
+            body[key].as_str().expect("a text").to_owned()
+        };
+        rows.map(|row| row.body.to_map())
+            .map(|body| (word(&body, "severity"), word(&body, "event")))
+            .collect()
+    }
+
     fn tell_record(&mut self) {
         let record = self.state.node(NODE).expect("the node exists").clone();
         self.step(Input::Record(record));
@@ -305,6 +350,10 @@ impl World {
         while let Some(input) = inputs.pop_front() {
             for effect in self.core.step(self.context(), input) {
                 match effect {
+                    Effect::Read { ticket, .. } if self.takes_its_time => {
+                        self.reads += 1;
+                        self.unanswered.push(ticket);
+                    }
                     Effect::Read { ticket, .. } => {
                         self.reads += 1;
                         let result = self.machine();

@@ -91,6 +91,8 @@ impl NodeCore {
         if let Some(seen) = &mut self.seen {
             seen.reading = None;
         }
+        // A read that was asked before tells of the machine as it was.
+        self.asked = None;
         out.push(Effect::Act {
             ticket,
             action,

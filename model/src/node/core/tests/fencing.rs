@@ -134,7 +134,9 @@ fn a_broken_lock_is_free_at_once_and_its_session_ended_before_the_next_write() {
     world.break_lock();
     let record = world.record();
     assert_eq!(record.intent, None);
-    assert_eq!(record.last_error.as_deref(), Some("it hung"));
+    let told =
+        "An operator took the lock of conductor one (changing node power state) away: it hung";
+    assert_eq!(record.last_error.as_deref(), Some(told));
     assert_eq!(record.unfenced, Some(BmcSession::Ipmi(1)));
 
     world.obeys = true;
