@@ -222,7 +222,7 @@ impl Entry<'_> {
         }
         record.target_power_state = None;
         record.last_error = Some(clip(&format!(
-            "An operator took the lock of conductor {host} ({purpose}) away: {}",
+            "An operator broke the lock of {host} ({purpose}): {}",
             wish.reason
         )));
         if record.provision_state.is_working()

@@ -134,8 +134,7 @@ fn a_broken_lock_is_free_at_once_and_its_session_ended_before_the_next_write() {
     world.break_lock();
     let record = world.record();
     assert_eq!(record.intent, None);
-    let told =
-        "An operator took the lock of conductor one (changing node power state) away: it hung";
+    let told = "An operator broke the lock of one (changing node power state): it hung";
     assert_eq!(record.last_error.as_deref(), Some(told));
     assert_eq!(record.unfenced, Some(BmcSession::Ipmi(1)));
 

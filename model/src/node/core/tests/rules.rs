@@ -279,8 +279,7 @@ fn an_error_stands_for_an_interval_before_agreement_clears_it() {
     world.obeys = false;
     world.power(2, PowerRequest::On);
     world.break_lock();
-    let told =
-        "An operator took the lock of conductor one (changing node power state) away: it hung";
+    let told = "An operator broke the lock of one (changing node power state): it hung";
     world.step(Input::Request {
         asker: 3,
         id: RequestId("poke".into()),
