@@ -183,6 +183,7 @@ impl Process {
 
         let lock_wait = config.conductor.node_lock_wait;
         let nodes = Arc::new(Router::new(me, cluster.clone(), registry, lock_wait));
+        shared.set_gateway(nodes.clone());
         let (stop, stopping) = watch::channel(false);
         let mut metrics = Metrics::default();
         let public = PublicApi::new(

@@ -10,9 +10,10 @@ use baton_model::node::core::Knobs;
 use baton_model::pool::BlockPrefix;
 use baton_model::port::cluster::{Proposer, Sessions};
 use baton_model::port::lease::{LeaseCheck, Leaving, OwnLease};
+use baton_model::port::node::NodeGateway;
 use baton_model::state::StateView;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 /// The lease of this conductor: until when it may act, and in which life. Read by every node core and, once more, where
@@ -137,6 +138,7 @@ pub struct Shared {
     pub prefix: BlockPrefix,
     knobs: RwLock<Arc<Knobs>>,
     freshness: Mutex<Freshness>,
+    gateway: OnceLock<Arc<dyn NodeGateway>>,
 }
 
 impl Shared {
@@ -174,7 +176,19 @@ impl Shared {
             prefix,
             knobs: RwLock::new(knobs),
             freshness: Mutex::new(Freshness::new()),
+            gateway: OnceLock::new(),
         }
+    }
+
+    /// The way to other nodes, wherever they are owned. It is built on the actors, so it comes after them; the first stands.
+    pub fn set_gateway(&self, gateway: Arc<dyn NodeGateway>) {
+        drop(self.gateway.set(gateway));
+    }
+
+    /// The way to other nodes, once there is one.
+    #[must_use]
+    pub fn gateway(&self) -> Option<Arc<dyn NodeGateway>> {
+        self.gateway.get().cloned()
     }
 
     /// The options as they are now.

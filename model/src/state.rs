@@ -130,6 +130,8 @@ pub struct ClusterState {
     untold: BTreeSet<Uuid>,
     by_state: BTreeMap<ProvisionState, u64>,
     by_machine: BTreeSet<(MachineKey, NodeId)>,
+    /// Parent and child.
+    by_parent: BTreeSet<(NodeId, NodeId)>,
 }
 
 impl ClusterState {
@@ -177,6 +179,15 @@ impl ClusterState {
                 };
                 (standing, node.serial)
             })
+    }
+
+    /// The nodes whose `parent_node` this one is.
+    pub fn children_of(&self, parent: NodeId) -> impl Iterator<Item = &Arc<NodeRecord>> {
+        let first = (parent, NodeId(Uuid::nil()));
+        let last = (parent, NodeId(Uuid::max()));
+        self.by_parent
+            .range(first..=last)
+            .filter_map(|(_, id)| self.nodes.get(id))
     }
 
     /// All nodes in creation order, after the one with serial `after`.
@@ -387,6 +398,9 @@ impl ClusterState {
         if let Some(instance) = node.instance_uuid {
             self.by_instance.insert(instance, node.id);
         }
+        if let Some(parent) = node.parent_node {
+            self.by_parent.insert((parent, node.id));
+        }
         self.by_serial.insert(node.serial, node.id);
         *self.by_state.entry(node.provision_state).or_default() += 1;
         self.nodes.insert(node.id, node);
@@ -410,6 +424,9 @@ impl ClusterState {
             }
             if let Some(instance) = old.instance_uuid {
                 self.by_instance.remove(&instance);
+            }
+            if let Some(parent) = old.parent_node {
+                self.by_parent.remove(&(parent, id));
             }
             self.by_serial.remove(&old.serial);
             if let Some(count) = self.by_state.get_mut(&old.provision_state) {

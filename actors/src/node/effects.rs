@@ -102,6 +102,12 @@ impl NodeActor {
                 };
                 self.submit(question, ticket, epoch, ctx);
             }
+            Effect::SwitchRelatives {
+                ticket,
+                id,
+                request,
+                limit,
+            } => self.switch_relatives(ticket, id, request, limit, ctx),
             Effect::EndSession {
                 ticket,
                 session,

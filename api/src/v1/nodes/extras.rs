@@ -44,22 +44,11 @@ pub(crate) async fn inventory(State(app): State<Arc<App>>, call: Call) -> Result
 pub(crate) async fn children(State(app): State<Arc<App>>, call: Call) -> Result<Reply, ApiError> {
     call.query.only(&[])?;
     let node = app.node(&call).await?;
-    let mut children = Vec::new();
-    let mut after = None;
-    loop {
+    let children: Vec<String> = {
         let state = app.deps.state.read();
-        let mut seen = 0;
-        for child in state.nodes_after(after).take(super::list::SCAN_CHUNK) {
-            seen += 1;
-            after = Some(child.serial);
-            if child.parent_node == Some(node.id) {
-                children.push(child.id.to_string());
-            }
-        }
-        if seen < super::list::SCAN_CHUNK {
-            break;
-        }
-    }
+        let found = state.children_of(node.id);
+        found.map(|child| child.id.to_string()).collect()
+    };
     let base = &call.base;
     let href = format!("{base}/v1/nodes?parent_node={}", node.id);
     Ok(Reply::of(&json!({

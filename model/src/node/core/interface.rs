@@ -5,7 +5,7 @@ use crate::env::Mono;
 use crate::ids::{Epoch, RequestId, Revision, Ticket, WallMs};
 use crate::json::Json;
 use crate::node::intent::BmcSession;
-use crate::node::power::PowerState;
+use crate::node::power::{PowerRequest, PowerState};
 use crate::node::provision::ProvisionState;
 use crate::node::record::NodeRecord;
 use crate::port::bmc::{BmcError, PowerAction, PowerReading};
@@ -180,6 +180,8 @@ pub struct Context<'a> {
     pub is_owner: bool,
     /// Whether the node's open intent is held by another conductor that lives. It finishes its work; nobody claims it.
     pub other_holds: bool,
+    /// Whether nodes without a power supply of their own have this one as their parent.
+    pub has_children: bool,
     /// The options.
     pub knobs: &'a Knobs,
     /// The name of this conductor, for texts.
@@ -227,6 +229,13 @@ pub enum Input {
         ticket: Ticket,
         /// `Ok` once the BMC knows no such session (any more).
         result: Result<(), ReadError>,
+    },
+    /// The answer to [`Effect::SwitchRelatives`].
+    Relatives {
+        /// The question's ticket.
+        ticket: Ticket,
+        /// `Ok` once all of them are where they were to be, or which is not and why.
+        result: Result<(), Box<str>>,
     },
     /// The answer to [`Effect::Ask`].
     Told {
@@ -329,6 +338,18 @@ pub enum Effect {
         session: BmcSession,
         /// The tenure under which it is valid.
         epoch: Epoch,
+    },
+    /// Ask the machines that share this one's power for the same, and wait until they are there: before switching on the
+    /// parent, before switching off the children.
+    SwitchRelatives {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// The id of the request to each of them.
+        id: RequestId,
+        /// What.
+        request: PowerRequest,
+        /// How long it may take.
+        limit: Duration,
     },
     /// End a session that a former holder's write may still use.
     EndSession {

@@ -16,6 +16,7 @@ mod plan;
 mod probe;
 mod proposed;
 mod reading;
+pub mod relatives;
 mod request;
 mod steps;
 mod sync;
@@ -246,6 +247,9 @@ impl NodeCore {
             Input::Acted { ticket, result } => self.on_acted(context, ticket, result, &mut out),
             Input::SessionEnded { ticket, result } => {
                 self.on_session_ended(context, ticket, result, &mut out);
+            }
+            Input::Relatives { ticket, result } => {
+                self.on_relatives(context, ticket, result, &mut out);
             }
             Input::Told { ticket, result } => self.on_told(context, ticket, result, &mut out),
             Input::Proposed { ticket, result } => {

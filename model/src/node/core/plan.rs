@@ -49,6 +49,11 @@ pub(super) enum Step {
     Await { state: PowerState, limit: Duration },
     /// Let time pass.
     Settle(Duration),
+    /// Switch the machines that share its power, at most so long.
+    Relatives {
+        request: PowerRequest,
+        limit: Duration,
+    },
     /// Ask the machine something, at most so long.
     Probe { probe: Probe, limit: Duration },
 }

@@ -217,13 +217,17 @@ impl NodeCore {
     ) -> Option<BmcWrite> {
         let reading = self.fresh_reading(context.now)?;
         let seen = PowerState::from_reading(reading);
-        if !request.is_reboot() && seen == Some(request.target()) {
+        if !request.is_reboot() && seen == Some(request.target())
+            || self.needs_relatives(context, request)
+        {
             return None;
         }
         let steps = plan::plan(&self.record, request, timeout, seen, context.knobs).ok()?;
         match steps.front()? {
             Step::Act(action) => self.write_in_open_session(context, *action),
-            Step::Await { .. } | Step::Settle(_) | Step::Probe { .. } => None,
+            Step::Await { .. } | Step::Relatives { .. } | Step::Settle(_) | Step::Probe { .. } => {
+                None
+            }
         }
     }
 
@@ -252,7 +256,8 @@ impl NodeCore {
             } => {
                 let timeout = timeout_s.map(|s| Duration::from_secs(u64::from(s)));
                 let kind = IntentKind::Power { request, timeout_s };
-                let limit = plan::limit(request, timeout, knobs);
+                let limit = plan::limit(request, timeout, knobs)
+                    + self.relatives_limit(context, request).unwrap_or_default();
                 let write = self.first_write(context, request, timeout);
                 let changes = vec![
                     NodeChange::Asked(id.clone()),

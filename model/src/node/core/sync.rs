@@ -299,7 +299,8 @@ impl NodeCore {
                 request,
                 timeout_s: None,
             };
-            let limit = super::plan::limit(request, None, context.knobs);
+            let limit = super::plan::limit(request, None, context.knobs)
+                + self.relatives_limit(context, request).unwrap_or_default();
             let write = self.first_write(context, request, None);
             let changes = vec![
                 self.intent(context, kind, limit, None, write),

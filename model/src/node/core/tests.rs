@@ -6,6 +6,7 @@ mod credentials;
 mod fencing;
 mod handover;
 mod inspection;
+mod relatives;
 mod requests;
 mod rules;
 mod steps;
@@ -93,6 +94,10 @@ struct World {
     /// Reads that wait for their answers while the BMC takes its time.
     takes_its_time: bool,
     unanswered: Vec<Ticket>,
+    /// Nodes that have this one as their parent, what relatives were asked, and what becomes of it.
+    has_children: bool,
+    switched: Vec<(RequestId, PowerRequest)>,
+    relatives: Option<Result<(), Box<str>>>,
 }
 
 fn declined() -> ReadError {
@@ -137,6 +142,7 @@ impl World {
             lease_until: Mono(u64::MAX),
             is_owner: true,
             other_holds: false,
+            has_children: false,
             knobs: &knobs,
             host: "one",
         };
@@ -180,6 +186,9 @@ impl World {
             requests: 0,
             takes_its_time: false,
             unanswered: Vec::new(),
+            has_children: false,
+            switched: Vec::new(),
+            relatives: Some(Ok(())),
         };
         for (session, host) in [(ME, "one"), (OTHER, "two")] {
             world.commit(Command::ConductorUp(ConductorUp {
@@ -213,6 +222,7 @@ impl World {
             lease_until: self.lease_until,
             is_owner: self.is_owner,
             other_holds: self.other_holds,
+            has_children: self.has_children,
             knobs: Box::leak(Box::new(self.knobs.clone())),
             host: "one",
         }
@@ -416,6 +426,18 @@ impl World {
                             self.pending = Some((self.now + Duration::from_millis(300), to));
                         }
                         inputs.push_back(Input::Acted { ticket, result });
+                    }
+                    Effect::SwitchRelatives {
+                        ticket,
+                        id,
+                        request,
+                        ..
+                    } => {
+                        assert_eq!(self.acted, Vec::new(), "relatives come first");
+                        self.switched.push((id, request));
+                        if let Some(result) = self.relatives.clone() {
+                            inputs.push_back(Input::Relatives { ticket, result });
+                        }
                     }
                     Effect::EndSession {
                         ticket,

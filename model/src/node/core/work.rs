@@ -64,6 +64,8 @@ pub(super) enum Doing {
     },
     /// A step of a flow is being written down; again at this time.
     Step(Mono),
+    /// Waiting for the machines that share its power.
+    Relatives(Ticket),
     /// Letting time pass.
     Settling(Mono),
     /// The outcome could not be stored; again at this time.
@@ -135,6 +137,7 @@ impl Work {
             | Doing::Acting { .. }
             | Doing::Polling { .. }
             | Doing::Probing { .. }
+            | Doing::Relatives(_)
             | Doing::Settling(_)
             | Doing::Closing { .. } => {}
         }
@@ -170,6 +173,7 @@ impl Work {
             | Doing::Step(_)
             | Doing::Polling { .. }
             | Doing::Probing { .. }
+            | Doing::Relatives(_)
             | Doing::Settling(_)
             | Doing::Closing { .. } => false,
         }
@@ -199,6 +203,7 @@ impl Work {
                 ..
             } => "the BMC to tell what the machine is made of",
             Doing::Probing { .. } => "the BMC to tell BIOS settings as they should be",
+            Doing::Relatives(_) => "the machines that share its power to be switched",
             Doing::Settling(_) => "the machine to settle",
             Doing::Step(_) => "a majority of the conductors to store the next step",
             Doing::Closing { .. } => "a majority of the conductors to store the outcome",
@@ -211,9 +216,11 @@ impl Work {
                 *at
             }
             Doing::Fencing(Fencing::Again { at, until }) => (*at).min(*until),
-            Doing::Reading(_) | Doing::Warming { .. } | Doing::Acting { .. } | Doing::Accepted => {
-                self.deadline
-            }
+            Doing::Reading(_)
+            | Doing::Warming { .. }
+            | Doing::Acting { .. }
+            | Doing::Accepted
+            | Doing::Relatives(_) => self.deadline,
             Doing::ReadAt(at)
             | Doing::ActAt { at, .. }
             | Doing::Step(at)
@@ -368,7 +375,10 @@ impl NodeCore {
             return;
         };
         match plan::plan(&self.record, request, timeout, seen, context.knobs) {
-            Ok(steps) => {
+            Ok(mut steps) => {
+                if let Some(first) = self.relatives_first(context, request) {
+                    steps.push_front(first);
+                }
                 self.push_steps(steps);
                 self.advance(context, out);
             }
@@ -408,6 +418,7 @@ impl NodeCore {
                 };
             }
             Some(Step::Settle(span)) if span.is_zero() => self.advance(context, out),
+            Some(Step::Relatives { request, limit }) => self.switch_relatives(request, limit, out),
             Some(Step::Settle(span)) => work.doing = Doing::Settling(now + span),
             Some(Step::Probe { probe, limit }) => self.begin_to_probe(now, probe, limit, out),
             None => {
@@ -480,6 +491,7 @@ impl NodeCore {
             | Doing::Warming { .. }
             | Doing::Acting { .. }
             | Doing::Accepted
+            | Doing::Relatives(_)
             | Doing::Closing { .. } => {}
         }
     }

@@ -261,6 +261,7 @@ impl NodeCore {
             | Doing::Acting { .. }
             | Doing::Polling { .. }
             | Doing::Probing { .. }
+            | Doing::Relatives(_)
             | Doing::Settling(_)
             | Doing::Closing { .. } => {}
         }

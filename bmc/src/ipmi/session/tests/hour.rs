@@ -159,6 +159,7 @@ impl Rig {
                     Effect::Identify { .. }
                     | Effect::Ask { .. }
                     | Effect::EndSession { .. }
+                    | Effect::SwitchRelatives { .. }
                     | Effect::Answer { .. }
                     | Effect::ForgetBmc
                     | Effect::Note(_) => {}
@@ -175,6 +176,7 @@ fn context(now: Mono, knobs: &Knobs) -> Context<'_> {
         lease_until: Mono(u64::MAX),
         is_owner: true,
         other_holds: false,
+        has_children: false,
         knobs,
         host: "one",
     }

@@ -2,6 +2,16 @@
 
 use super::*;
 
+type Edit = fn(&mut NodeRecord);
+/// Driver, `disable_power_off`, what is asked for, what the machine is, what is sent.
+type Row = (
+    Edit,
+    bool,
+    PowerRequest,
+    PowerReading,
+    &'static [PowerAction],
+);
+
 fn redfish(node: &mut NodeRecord) {
     node.driver = "redfish".into();
     node.interfaces.power = "redfish".into();
@@ -19,8 +29,8 @@ fn timed(request: PowerRequest, timeout_s: u32) -> NodeRequest {
 fn each_driver_does_each_request_in_its_own_way() {
     use PowerAction::{Off, On, Reset, SoftOff, SoftReset};
     use PowerRequest as R;
-    let (ipmi, fish): (fn(&mut NodeRecord), fn(&mut NodeRecord)) = (|_| {}, redfish);
-    let rows: [(fn(&mut NodeRecord), bool, R, PowerReading, &[PowerAction]); 17] = [
+    let (ipmi, fish): (Edit, Edit) = (|_| {}, redfish);
+    let rows: [Row; 17] = [
         (ipmi, false, R::On, PowerReading::Off, &[On]),
         (ipmi, false, R::On, PowerReading::On, &[]),
         (ipmi, false, R::Off, PowerReading::On, &[Off]),
@@ -67,7 +77,7 @@ fn each_driver_does_each_request_in_its_own_way() {
 
 #[test]
 fn what_a_driver_or_a_flag_does_not_allow_is_refused_with_ironics_words() {
-    let refused = |edit: fn(&mut NodeRecord), request| {
+    let refused = |edit: Edit, request| {
         let mut world = World::new(edit);
         world.power(1, request);
         world.advance(Duration::from_secs(5));
