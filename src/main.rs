@@ -18,6 +18,7 @@ mod output;
 mod power_desk;
 mod router;
 mod run;
+mod runtimes;
 mod signals;
 mod sinks;
 mod wiring;

@@ -3,6 +3,7 @@
 use crate::cli::RunArgs;
 use crate::logging::{self, LogLevel};
 use crate::output;
+use crate::runtimes::Runtimes;
 use crate::signals::StopSignal;
 use crate::wiring::Process;
 use anyhow::{Context as _, bail};
@@ -14,15 +15,11 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), &Environment::of_process())?;
     let log = logging::start(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("baton-io")
-        .build()
-        .context("could not start the runtime")?;
+    let runtimes = Runtimes::start()?;
     let system = actix_rt::System::new();
-    let outcome = system.block_on(serve(config, args, log, runtime.handle()));
+    let outcome = system.block_on(serve(config, args, log, &runtimes));
     // What is still running has been told to stop; nothing that matters waits.
-    runtime.shutdown_background();
+    runtimes.shut_down();
     outcome
 }
 
@@ -30,14 +27,14 @@ async fn serve(
     mut config: Config,
     args: RunArgs,
     log: LogLevel,
-    runtime: &tokio::runtime::Handle,
+    runtimes: &Runtimes,
 ) -> anyhow::Result<()> {
     let mut stop = StopSignal::listen()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let process = tokio::select! {
         biased;
         () = stop.received() => return Ok(()),
-        process = Process::start(&config, args.hold_writes, runtime) => process?,
+        process = Process::start(&config, args.hold_writes, runtimes) => process?,
     };
     output::print(&format!(
         "conductor {} serves {}://{}, operators {}://{}",

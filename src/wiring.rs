@@ -4,6 +4,7 @@ use crate::clocks;
 use crate::held_writes::HeldWrites;
 use crate::power_desk::PowerDesk;
 use crate::router::{Forwardee, Router};
+use crate::runtimes::{Runtimes, cores};
 use crate::sinks::Sinks;
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
@@ -83,12 +84,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts everything. Actors live on arbiters of the calling system; Raft, HTTP and BMCs on `runtime`.
+    /// Starts everything. Actors live on arbiters of the calling system; the rest on `runtimes`.
     pub(crate) async fn start(
         config: &Config,
         hold_writes: Option<PathBuf>,
-        runtime: &Handle,
+        runtimes: &Runtimes,
     ) -> anyhow::Result<Self> {
+        let runtime = runtimes.io();
         let env = clocks::env();
         // What is wrong with the configuration shows before anything is touched.
         let compute = compute_client(config, &env)?;
@@ -119,7 +121,7 @@ impl Process {
             nodes: registry.clone(),
             desk: desk.clone(),
         }));
-        let mut bmc = start_bmc(config, &env, runtime).await?;
+        let mut bmc = start_bmc(config, &env, runtimes.bmc()).await?;
         if let Some(file) = hold_writes {
             bmc = Arc::new(HeldWrites::new(bmc, file));
         }
@@ -129,7 +131,7 @@ impl Process {
             env.clone(),
             bmc.clone(),
             lease.clone(),
-            runtime.clone(),
+            runtimes.bmc().clone(),
         )
         .open();
         let shared = Arc::new(Shared::new(
@@ -558,8 +560,4 @@ fn entry(config: &Config) -> Entry {
         via,
         patience: ENTRY_PATIENCE,
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

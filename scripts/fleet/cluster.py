@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 
+from farm import Farm, shares
+
 START_LIMIT_S = 1200
 PAGE = 1000
 
@@ -85,10 +87,12 @@ class Cluster:
         self.binary = binary
         self.nodes = nodes
         self.control = Endpoint(port + 5, timeout=60.0)
+        self.farms = []
+        redfish, self.farmed = shares(redfish)
         self.conductors = [Conductor(n, port + 10 * (n - 1)) for n in range(1, conductors + 1)]
         self.data = tempfile.mkdtemp(prefix="baton-fleet-", dir=os.environ.get("BATON_BENCH_DIR"))
         self.command = [
-            binary, "dev", "--nodes", str(nodes), "--redfish", str(redfish), "--sync-interval", str(interval),
+            binary, "dev", "--nodes", str(nodes - sum(self.farmed)), "--redfish", str(redfish), "--sync-interval", str(interval),
             "--api-port", str(port), "--conductors", str(conductors), "--data-dir", self.data,
             "--power-delay", str(power_delay),
         ]
@@ -111,6 +115,12 @@ class Cluster:
         limit.cancel()
         # Whatever it prints later must not fill the pipe.
         threading.Thread(target=lambda: all(True for _ in self.process.stdout), daemon=True).start()
+        first = self.nodes - sum(self.farmed)
+        for number, count in enumerate(self.farmed):
+            control = Endpoint(self.control.port + 1 + number, timeout=60.0)
+            self.farms.append(Farm(self.binary, number, first, count, control, self.data))
+            self.farms[-1].enroll(self.conductors)
+            first += count
         self.start_seconds = time.monotonic() - begin
         return self
 
@@ -118,6 +128,8 @@ class Cluster:
         for conductor in self.conductors:
             if conductor.process:
                 conductor.process.kill()
+        for farm in self.farms:
+            farm.stop()
         self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(40)
@@ -141,22 +153,49 @@ class Cluster:
                 return owned
             marker = f"&marker={page[-1]['uuid']}"
 
-    def contacts(self):
-        """`machine -> (first_ms, last_ms)` on the farm's clock, and that clock's time."""
-        contacts, offset, now = {}, 0, 0
-        while offset < self.nodes:
-            page = self.control.must("GET", f"/v1/contacts?offset={offset}&limit={PAGE}")
-            now = page["now_ms"]
-            for machine, first, last in page["contacts"]:
-                contacts[f"sim-{machine:05}"] = (first, last)
-            offset += PAGE
-        return contacts, now
+    def simulators(self):
+        """Control endpoint, number of the first machine, number of machines and process of each simulator."""
+        yield self.control, 0, self.nodes - sum(self.farmed), self.process.pid
+        for farm in self.farms:
+            yield farm.control, farm.first, farm.count, farm.process.pid
 
-    def farm_clock(self):
-        """The farm's milliseconds minus ours."""
+    def contacts(self):
+        """`machine -> (first_ms, last_ms)` and the time now, all on the clock of the first simulator."""
+        contacts, clock = {}, self.farm_clock()
+        for control, number, count, _ in self.simulators():
+            behind = 0 if control is self.control else clock - self.farm_clock(control)
+            for offset in range(0, count, PAGE):
+                for machine, first, last in control.must("GET", f"/v1/contacts?offset={offset}&limit={PAGE}")["contacts"]:
+                    seen = tuple(None if at is None else at + behind for at in (first, last))
+                    contacts[f"sim-{number + machine:05}"] = seen
+        return contacts, time.monotonic() * 1000 + clock
+
+    def farm_clock(self, control=None):
+        """A simulator's milliseconds minus ours; the first one's, if none is named."""
         before = time.monotonic()
-        now = self.control.must("GET", "/v1/contacts?offset=0&limit=1")["now_ms"]
+        now = (control or self.control).must("GET", "/v1/contacts?offset=0&limit=1")["now_ms"]
         return now - (before + time.monotonic()) / 2 * 1000
+
+    def counted(self, *names):
+        """The sum over all simulators of these of their counters."""
+        total = 0
+        for control, *_ in self.simulators():
+            found = control.must("GET", "/v1/counters")
+            for name in names:
+                found = found[name]
+            total += found if isinstance(found, int) else sum(found.values())
+        return total
+
+    def silence(self, fraction):
+        """Makes this share of all machines silent; their names."""
+        fault = {"machines": "all", "fraction": fraction, "faults": [{"kind": "silent"}]}
+        silent = set()
+        for control, number, count, _ in self.simulators():
+            control.must("PUT", "/v1/faults", fault)
+            for offset in range(0, count, PAGE):
+                page = control.must("GET", f"/v1/machines?offset={offset}&limit={PAGE}")["machines"]
+                silent |= {f"sim-{number + offset + place:05}" for place, one in enumerate(page) if one["faults"]}
+        return silent
 
     def alive(self, by):
         answer = by.api.must("GET", "/v1/conductors")

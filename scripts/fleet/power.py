@@ -21,10 +21,14 @@ def cpu_of(pid):
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def farms_cpu(cluster):
+    return sum(cpu_of(pid) for *_, pid in cluster.simulators())
+
+
 def measure(cluster, interval, healthy):
     """Ages of the healthy machines in seconds over two intervals, and what the conductors used meanwhile."""
-    begin, used, farm = time.monotonic(), cluster.usage(), cpu_of(cluster.process.pid)
-    reads = cluster.control.must("GET", "/v1/counters")["counters"]["power_reads"]
+    begin, used, farm = time.monotonic(), cluster.usage(), farms_cpu(cluster)
+    reads = cluster.counted("counters", "power_reads")
     ages = []
     for _ in range(SAMPLES):
         time.sleep(2 * interval / SAMPLES)
@@ -32,12 +36,12 @@ def measure(cluster, interval, healthy):
         ages += [(now - last) / 1000 for name, (_, last) in contacts.items() if last is not None and name in healthy]
     span = time.monotonic() - begin
     after = cluster.usage()
-    reads = cluster.control.must("GET", "/v1/counters")["counters"]["power_reads"] - reads
+    reads = cluster.counted("counters", "power_reads") - reads
     cores = sum(after[host][0] - used[host][0] for host in used) / span
     rss = max(rss for _, rss in after.values())
     return {
         "p50": percentile(ages, 50), "p99": percentile(ages, 99), "max": percentile(ages, 100),
-        "cores": cores, "farm": (cpu_of(cluster.process.pid) - farm) / span, "rss": rss, "reads": reads / span,
+        "cores": cores, "farm": (farms_cpu(cluster) - farm) / span, "rss": rss, "reads": reads / span,
     }
 
 
@@ -77,21 +81,15 @@ def main():
         time.sleep(1.5 * options.interval)
         print("                        age p50     p99     max  conductors  simulator  reads/s  KiB per node")
         row("all healthy", measure(cluster, options.interval, everybody), options.nodes)
-        fault = {"machines": "all", "fraction": 0.1, "faults": [{"kind": "silent"}]}
-        cluster.control.must("PUT", "/v1/faults", fault)
-        silent, offset = set(), 0
-        while offset < options.nodes:
-            page = cluster.control.must("GET", f"/v1/machines?offset={offset}&limit=1000")["machines"]
-            silent |= {one["name"] for one in page if one["faults"]}
-            offset += 1000
+        silent = cluster.silence(0.1)
         row(f"{len(silent)} fall silent", measure(cluster, options.interval, everybody - silent), options.nodes)
         until("maintenance of all silent ones", lambda: in_maintenance(cluster) >= len(silent), limit=900, every=5)
         time.sleep(options.interval)
         row(f"{len(silent)} are silent", measure(cluster, options.interval, everybody - silent), options.nodes)
-        counters = cluster.control.must("GET", "/v1/counters")
-        print(f"power edges {counters['edges']}, power commands {counters['commands']} (none were asked for)")
+        edges = cluster.counted("edges")
+        print(f"power edges {edges}, power commands {cluster.counted('commands')} (none were asked for)")
         print(f"in maintenance by a power failure: {in_maintenance(cluster)}")
-        return 1 if counters["edges"] else 0
+        return 1 if edges else 0
 
 
 if __name__ == "__main__":

@@ -15,21 +15,34 @@ import time
 
 from cluster import Cluster
 
-SPAN_S = 20
+SPAN_S = 30
+# So long at most until every machine was read, and was asked once who made it.
+SETTLE_S = 180
 INTERVAL_S = 3
 IDLE_INTERVAL_S = 3000
 PEERS = {"IPMI": {"Ironic": 60, "ipmipower": 0.37}, "Redfish": {"Ironic": 17, "redfishpower": 0.11}}
 
 
+def settle(cluster, rate):
+    """Waits until nothing but reads in their turn is left of enrolling."""
+    end = time.monotonic() + SETTLE_S
+    calm = 0
+    while calm < 3 and time.monotonic() < end:
+        before, reads = cluster.counted("counters", "requests"), cluster.counted("counters", "power_reads")
+        time.sleep(5)
+        after, reads = cluster.counted("counters", "requests"), cluster.counted("counters", "power_reads") - reads
+        calm = calm + 1 if reads <= 1.05 * max(5 * rate, 20) and after - before <= 1.05 * max(5 * rate, 20) else 0
+
+
 def ours(binary, nodes, redfish, interval):
     """Reads a second, and the cores that all conductors together use."""
     with Cluster(binary, nodes, redfish, interval) as cluster:
-        time.sleep(10)
-        reads = cluster.control.must("GET", "/v1/counters")["counters"]["power_reads"]
+        settle(cluster, nodes / interval)
+        reads = cluster.counted("counters", "power_reads")
         used, begin = cluster.usage(), time.monotonic()
         time.sleep(SPAN_S)
         after, span = cluster.usage(), time.monotonic() - begin
-        reads = cluster.control.must("GET", "/v1/counters")["counters"]["power_reads"] - reads
+        reads = cluster.counted("counters", "power_reads") - reads
         return reads / span, sum(after[host][0] - used[host][0] for host in used) / span
 
 

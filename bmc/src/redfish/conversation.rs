@@ -58,7 +58,7 @@ impl Conversation<'_> {
         loop {
             let had_session = self.link.session.is_some();
             let credentials = self.credentials().await?;
-            let answer = self.fetch(method, path, credentials, body.clone()).await?;
+            let answer = self.fetch(method, path, &credentials, &body).await?;
             let status = answer.status;
             if status.is_success() {
                 return Ok(answer);
@@ -102,18 +102,16 @@ impl Conversation<'_> {
         &mut self,
         method: &Method,
         path: &Uri,
-        credentials: Credentials,
-        body: Option<Bytes>,
+        credentials: &Credentials,
+        body: &Option<Bytes>,
     ) -> Result<Answer, BmcError> {
-        let answer = self
-            .send(method, path, credentials.clone(), body.clone())
-            .await?;
+        let answer = self.send(method, path, credentials, body).await?;
         if answer.status.is_redirection()
             && *method == Method::GET
             && let Some(moved) = self.redirect_on_this_bmc(&answer)
             && moved != *path
         {
-            return self.send(method, &moved, credentials, body).await;
+            return Box::pin(self.send(method, &moved, credentials, body)).await;
         }
         Ok(answer)
     }
@@ -123,15 +121,15 @@ impl Conversation<'_> {
         &mut self,
         method: &Method,
         path: &Uri,
-        credentials: Credentials,
-        body: Option<Bytes>,
+        credentials: &Credentials,
+        body: &Option<Bytes>,
     ) -> Result<Answer, BmcError> {
-        let request = self.build(method, path, credentials, body);
         Counters::add(&self.shared.counters.requests);
         let mut kept = self.link.stream.take();
         if let Some(stream) = kept.take_if(|stream| stream.is_usable()) {
             self.count_attempt_once();
-            match exchange(stream, request.clone()).await {
+            let request = self.build(method, path, credentials, body);
+            match exchange(stream, request).await {
                 Ok((answer, stream)) => {
                     self.keep(stream);
                     return Ok(answer);
@@ -143,8 +141,10 @@ impl Conversation<'_> {
             }
         }
         drop(kept);
-        let stream = self.connect().await?;
-        match exchange(stream, request).await {
+        // Boxed, both: a handshake is rare, and every read would carry its size.
+        let stream = Box::pin(self.connect()).await?;
+        let request = self.build(method, path, credentials, body);
+        match Box::pin(exchange(stream, request)).await {
             Ok((answer, stream)) => {
                 self.keep(stream);
                 Ok(answer)
@@ -169,8 +169,8 @@ impl Conversation<'_> {
         &self,
         method: &Method,
         path: &Uri,
-        credentials: Credentials,
-        body: Option<Bytes>,
+        credentials: &Credentials,
+        body: &Option<Bytes>,
     ) -> Request<Full<Bytes>> {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::HOST, self.link.host.clone());
@@ -183,7 +183,7 @@ impl Conversation<'_> {
             );
         }
         if let Some((name, value)) = credentials {
-            headers.insert(name, value);
+            headers.insert(name, value.clone());
         }
         if let Some(version) = self.if_match.clone().filter(|_| *method == Method::PATCH) {
             headers.insert(header::IF_MATCH, version);
@@ -194,7 +194,7 @@ impl Conversation<'_> {
                 HeaderValue::from_static("application/json"),
             );
         }
-        let mut request = Request::new(Full::new(body.unwrap_or_default()));
+        let mut request = Request::new(Full::new(body.clone().unwrap_or_default()));
         *request.method_mut() = method.clone();
         *request.uri_mut() = path.clone();
         *request.headers_mut() = headers;

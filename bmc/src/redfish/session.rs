@@ -30,7 +30,7 @@ impl Conversation<'_> {
             return Ok(None);
         }
         if !self.uses_basic() && self.link.session.is_none() {
-            self.log_in().await?;
+            Box::pin(self.log_in()).await?;
         }
         if self.uses_basic() {
             return self.basic().map(|value| Some((AUTHORIZATION, value)));
@@ -67,7 +67,7 @@ impl Conversation<'_> {
         });
         let body = Bytes::from(body.to_string());
         let answer = self
-            .fetch(&Method::POST, &sessions, None, Some(body))
+            .fetch(&Method::POST, &sessions, &None, &Some(body))
             .await?;
         match self.opened(&answer) {
             Ok(session) => {
@@ -141,7 +141,7 @@ impl Conversation<'_> {
         if self.link.sessions.is_none() {
             // The root must be open to everybody (DSP0266); where it is not, the usual place has to do.
             let root = self.root_path()?;
-            let answer = self.fetch(&Method::GET, &root, None, None).await?;
+            let answer = self.fetch(&Method::GET, &root, &None, &None).await?;
             if answer.status.is_success()
                 && let Ok(root) = answer::resource(&answer.body)
             {
@@ -196,7 +196,7 @@ impl Conversation<'_> {
         };
         if let Some(location) = session.location {
             let token = Some((X_AUTH_TOKEN, session.token));
-            if let Err(error) = self.fetch(&Method::DELETE, &location, token, None).await {
+            if let Err(error) = self.fetch(&Method::DELETE, &location, &token, &None).await {
                 tracing::debug!(bmc = %self.name(), %error, "redfish session left to its timeout");
             } else {
                 Counters::add(&self.shared.counters.logouts);

@@ -20,7 +20,7 @@ impl Conversation<'_> {
     /// The power state.
     pub(super) async fn read_power(&mut self) -> Result<PowerReading, BmcError> {
         let body = if self.link.reset.is_none() {
-            let system = self.read_system().await?;
+            let system = Box::pin(self.read_system()).await?;
             let text = serde_json::json!({ "PowerState": system.get("PowerState") }).to_string();
             bytes::Bytes::from(text)
         } else {
@@ -129,7 +129,7 @@ impl Conversation<'_> {
         let path = match &self.target.system_id {
             Some(id) => answer::link(id)
                 .ok_or_else(|| self.misconfigured("redfish_system_id is no usable path"))?,
-            None => self.only_member().await?,
+            None => Box::pin(self.only_member()).await?,
         };
         self.link.system = Some(path.clone());
         Ok(path)
