@@ -91,6 +91,7 @@ impl PublicApi {
             .filter(|_| method == Method::GET)
             .cloned();
         let version = negotiated.as_ref().ok().copied();
+        let stumbles = stumbles_over_retry_after(&parts.headers);
         let answer = match negotiated {
             Ok(version) => self.0.answer(parts, body, version, &id).await,
             // Credentials come first, also before a bad version.
@@ -114,6 +115,9 @@ impl PublicApi {
         if ours {
             put_version_headers(headers, version);
         }
+        if stumbles {
+            headers.remove(header::RETRY_AFTER);
+        }
         headers.insert(request_id::HEADER, id.clone());
         headers.insert(request_id::HEADER_X, id.clone());
         let (status, elapsed) = (response.status(), started.elapsed());
@@ -128,6 +132,15 @@ impl PublicApi {
         }
         response
     }
+}
+
+/// Whether the client is python-ironicclient, which fails with a `TypeError` on each error but 413 that carries `Retry-After`
+/// (its `common/apiclient/exceptions.py` hands the value to constructors that do not take it). It tries 409 and 503 again by a
+/// schedule of its own, if it is let.
+fn stumbles_over_retry_after(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"python-ironicclient"))
 }
 
 impl Inner {

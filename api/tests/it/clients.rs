@@ -3,10 +3,12 @@
 use crate::world::World;
 use baton_api::{ServeOptions, serve};
 use baton_model::node::power::PowerState;
+use baton_model::port::node::NodeError;
 use serde_json::Value;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::oneshot;
@@ -403,6 +405,45 @@ async fn the_sdk_drives_a_node() {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_says_what_is_unavailable_and_tries_again() {
+    let world = World::new();
+    world.enroll("one").await;
+    let owner = world.owner.clone();
+    with_server(world, async |endpoint| {
+        let unavailable = || NodeError::Unavailable {
+            reason: "The cluster elects a leader.".into(),
+            retry_after_s: 1,
+        };
+        *owner.trouble.lock().expect("fine") = Some(unavailable());
+        let once = ["--max-retries", "1", "node", "power", "on", "one"];
+        let output = run(program("baremetal"), &endpoint, &once).await;
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(words.contains("The cluster elects a leader."), "{words}");
+        let often = [
+            "--max-retries",
+            "20",
+            "--retry-interval",
+            "1",
+            "node",
+            "power",
+            "on",
+            "one",
+        ];
+        let before = owner.asked.lock().expect("fine").len();
+        let recovery = async {
+            while owner.asked.lock().expect("fine").len() == before {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            *owner.trouble.lock().expect("fine") = None;
+        };
+        let ((), output) = tokio::join!(recovery, run(program("baremetal"), &endpoint, &often));
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}");
     })
     .await;
 }
