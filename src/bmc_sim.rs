@@ -164,7 +164,8 @@ fn config(args: BmcSimArgs) -> anyhow::Result<FarmConfig> {
     })
 }
 
-fn personality(name: &str) -> Result<&'static Personality, String> {
+/// The firmware of this name.
+pub(crate) fn personality(name: &str) -> Result<&'static Personality, String> {
     personality::named(name).ok_or_else(|| {
         let known: Vec<_> = personality::ALL.iter().map(|one| one.name).collect();
         format!("there are {}", known.join(", "))

@@ -3,11 +3,12 @@
 //! Subcommands that only tell something return a text and this module prints it; those that serve (`run`, `dev`,
 //! `bmc-sim`, `compute-sim`) print for themselves through `output`. An error goes to standard error with its causes.
 
-use crate::bmc_sim::BmcSimArgs;
+use crate::bmc_sim::{self, BmcSimArgs};
 use crate::cluster_command::{self, ClusterCommand};
 use crate::compute_sim::ComputeSimArgs;
 use crate::output;
 use baton_api::CertificateError;
+use baton_bmc::sim::redfish::personality::Personality;
 use baton_cluster::peer::tls::TlsError;
 use baton_cluster::{ClusterError, Fatal};
 use baton_compute::OptionsError;
@@ -76,6 +77,9 @@ pub(crate) struct DevArgs {
     /// Seconds between two power syncs of a machine: short, so that one can watch.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) sync_interval: u32,
+    /// Whose firmware the simulated BMCs play, by the names of `bmc/vendors`; several take turns.
+    #[arg(long, value_name = "NAME", value_parser = bmc_sim::personality, default_value = "generic", value_delimiter = ',')]
+    pub(crate) personality: Vec<&'static Personality>,
     /// Port of the first conductor's API on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 6385, value_name = "PORT")]
     pub(crate) api_port: u16,

@@ -177,6 +177,7 @@ impl App {
         if let Some(record) = record {
             check_enabled(&record, &self.options.enabled)?;
         }
+        note(call, node, &request);
         Ok(self
             .deps
             .nodes
@@ -202,6 +203,26 @@ impl App {
              conductor group \"{group}\". Ensure the driver is valid and enabled."
         )))
     }
+}
+
+/// Says in the log who asked for what may change a machine's power. It is told before the owner hears of it, so that whoever
+/// asks later why a machine went on or off finds the answer even if this conductor dies meanwhile.
+fn note(call: &Call, node: NodeId, request: &NodeRequest) {
+    let asked: &dyn std::fmt::Display = match request {
+        NodeRequest::Power { request, .. } => request,
+        NodeRequest::Provision { verb, .. } => verb,
+        NodeRequest::InjectNmi => &"inject nmi",
+        NodeRequest::SyncNow
+        | NodeRequest::Inspect
+        | NodeRequest::Ask(_)
+        | NodeRequest::SetBootDevice { .. }
+        | NodeRequest::SetBootMode(_)
+        | NodeRequest::SetSecureBoot(_)
+        | NodeRequest::Chore { .. } => return,
+    };
+    let user = call.user.as_deref();
+    let request_id = call.request_id();
+    tracing::info!(%node, %asked, %request_id, user, "a user asks for something that may change the power");
 }
 
 /// What a path segment or parameter that names a node can be.

@@ -33,7 +33,20 @@ async fn serve(args: DevArgs) -> anyhow::Result<()> {
     let layout = Layout::new(args.api_port, args.conductors, args.sync_interval).await?;
     let redfish = args.redfish.unwrap_or(args.nodes / 2).min(args.nodes);
     let delay = Duration::from_millis(args.power_delay.into());
-    let farm = start_farm((args.nodes - redfish, redfish), delay, data.path(), &layout).await?;
+    let machines = FarmConfig {
+        ipmi: args.nodes - redfish,
+        redfish,
+        timing: Timing {
+            on: delay,
+            off: delay,
+            cycle: delay,
+            reset: delay,
+            soft_off: SoftOff::After(delay),
+        },
+        personalities: args.personality,
+        ..FarmConfig::default()
+    };
+    let farm = start_farm(machines, data.path(), &layout).await?;
     let compute = start_compute(&layout).await?;
     let ca = data.path().join(BMC_CA);
     let mut cluster = Vec::new();
@@ -90,26 +103,10 @@ async fn bring_up(
     conductors::watch(cluster).await
 }
 
-async fn start_farm(
-    (ipmi, redfish): (u32, u32),
-    delay: Duration,
-    data: &Path,
-    layout: &Layout,
-) -> anyhow::Result<Farm> {
-    let mut config = FarmConfig {
-        ipmi,
-        redfish,
-        ca_file: Some(data.join(BMC_CA)),
-        control: Some(([127, 0, 0, 1], layout.control_port()).into()),
-        timing: Timing {
-            on: delay,
-            off: delay,
-            cycle: delay,
-            reset: delay,
-            soft_off: SoftOff::After(delay),
-        },
-        ..FarmConfig::default()
-    };
+async fn start_farm(mut config: FarmConfig, data: &Path, layout: &Layout) -> anyhow::Result<Farm> {
+    let (ipmi, redfish) = (config.ipmi, config.redfish);
+    config.ca_file = Some(data.join(BMC_CA));
+    config.control = Some(([127, 0, 0, 1], layout.control_port()).into());
     if let Some((of_ipmi, of_redfish)) = layout.bmc_ports() {
         for (layout, own) in [
             (&mut config.ipmi_layout, of_ipmi),

@@ -1,5 +1,7 @@
 //! Black-box tests: the real binary, the real clients, real processes that are really killed.
 
+mod asked_for;
+mod bad_bmcs;
 mod commands;
 mod compute;
 mod dev;

@@ -2,8 +2,10 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests")]
 
+use crate::asked_for;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ pub(crate) const BATON: &str = env!("CARGO_BIN_EXE_baton");
 /// A running `baton dev`.
 pub(crate) struct Dev {
     child: Child,
+    data: PathBuf,
     lines: Arc<Mutex<Vec<String>>>,
     extra: Vec<Child>,
 }
@@ -74,6 +77,7 @@ impl Dev {
         });
         Self {
             child,
+            data: data.to_owned(),
             lines,
             extra: Vec::new(),
         }
@@ -124,6 +128,15 @@ impl Dev {
             .unwrap()
             .parse()
             .expect("a port")
+    }
+
+    /// The numbers of all conductors.
+    pub(crate) fn conductors(&self) -> impl Iterator<Item = u8> {
+        (1..=9).filter(|number| {
+            let announced = self.lines_with("API http://127.0.0.1:");
+            let start = format!("conductor {number} ");
+            announced.iter().any(|line| line.starts_with(&start))
+        })
     }
 
     /// The port of the simulator's control endpoint.
@@ -188,10 +201,11 @@ impl Dev {
     /// Starts a conductor with the command that was told.
     pub(crate) fn restart(&mut self, command: &str) {
         let mut words = command.split(' ');
+        let log = self.data.join(format!("again-{}.log", self.extra.len()));
         let child = Command::new(words.next().unwrap())
             .args(words)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(File::create(log).unwrap())
             .spawn()
             .expect("the conductor starts again");
         self.extra.push(child);
@@ -204,8 +218,21 @@ impl Dev {
         assert!(status.success());
     }
 
-    /// Ctrl-C, and waits until everything has stopped.
+    /// What all conductors have logged so far, those that were started again as well.
+    pub(crate) fn logs(&self) -> String {
+        let mut files: Vec<PathBuf> = (1..=9)
+            .map(|number| self.data.join(format!("conductor-{number}/baton.log")))
+            .collect();
+        files.extend((0..self.extra.len()).map(|n| self.data.join(format!("again-{n}.log"))));
+        let read = files.iter().filter_map(|file| std::fs::read(file).ok());
+        read.map(|text| String::from_utf8_lossy(&text).into_owned())
+            .collect()
+    }
+
+    /// Proves that no machine was told anything that nobody asked for. Then Ctrl-C, and waits until everything has stopped.
     pub(crate) fn stop(mut self) {
+        let unasked = asked_for::unasked(&self);
+        assert!(unasked.is_empty(), "nobody asked for this: {unasked:#?}");
         Command::new("kill")
             .args(["-INT", &self.child.id().to_string()])
             .status()
@@ -281,6 +308,14 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
+        // After a failed test: whoever is killed cannot stop its children.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            for line in self.lines_with(" process ") {
+                let rest = line.split(" process ").nth(1).unwrap_or_default();
+                let pid = rest.split(',').next().unwrap_or_default();
+                drop(Command::new("kill").args(["-KILL", pid]).status());
+            }
+        }
         for child in self.extra.iter_mut().chain([&mut self.child]) {
             drop(child.kill());
             drop(child.wait());
@@ -361,7 +396,7 @@ impl Drop for Client {
 }
 
 /// Where a program is.
-fn on_path(program: &Path) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return Some(program.to_owned());
     }

@@ -156,6 +156,8 @@ impl Conversation<'_> {
                 )),
             },
             ExchangeError::Cut(reason) => {
+                // rustls ends its sentence with the address of a page for programmers.
+                let reason = reason.split(": https://docs.rs").next().unwrap_or_default();
                 self.garbled(&format!("the answer broke off ({reason}){unsure}"))
             }
             ExchangeError::Malformed(reason) => self.garbled(&format!("{reason}{unsure}")),

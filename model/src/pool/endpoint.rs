@@ -99,7 +99,9 @@ impl Endpoint {
     fn at(protocol: Protocol, host: &[u8], port: u16, prefix: BlockPrefix) -> Self {
         let address = std::str::from_utf8(host)
             .ok()
-            .and_then(|host| host.parse::<IpAddr>().ok());
+            .and_then(|host| host.parse::<IpAddr>().ok())
+            // `::ffff:10.0.0.1` is 10.0.0.1 (RFC 4291 §2.5.5.2), and its BMC the same one.
+            .map(|address| address.to_canonical());
         let (name, block) = match address {
             Some(IpAddr::V4(v4)) => {
                 let kept = keep(u128::from(u32::from(v4)), 32, prefix.v4);
@@ -183,6 +185,7 @@ mod tests {
             at("fd00::1", IPMI_PORT).bmc,
             at("fd00:0:0::1", IPMI_PORT).bmc
         );
+        assert_eq!(at("::ffff:10.0.0.1", 623), at("10.0.0.1", 623));
         assert_eq!(at("BMC7.example", 443).bmc, at("bmc7.example", 443).bmc);
         assert_ne!(at("10.0.0.1", 623).bmc, at("10.0.0.1", 624).bmc);
         assert_ne!(at("10.0.0.1", 623).bmc, at("10.0.0.2", 623).bmc);
