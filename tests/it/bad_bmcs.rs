@@ -250,8 +250,6 @@ fn every_bad_bmc_is_told_in_last_error_and_no_machine_changes_by_itself() {
     for node in &deaf {
         bench.fault(number(node), &json!({"kind": "ignores-commands"}));
         bench.power(node, "power on");
-    }
-    for node in &deaf {
         // It stands until the second read after it, so it is looked for at once.
         bench.reads(node, "Failed to set node power state to power on");
     }
