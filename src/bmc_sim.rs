@@ -4,7 +4,7 @@ use crate::output;
 use anyhow::{Context as _, bail};
 use baton_bmc::sim::redfish::personality::{self, Personality};
 use baton_bmc::sim::switch::SwitchLimits;
-use baton_bmc::sim::{Account, Farm, FarmConfig, Initial, Layout, SoftOff, Timing};
+use baton_bmc::sim::{Account, Farm, FarmConfig, Initial, Layout, Timing};
 use clap::{Args, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -143,13 +143,7 @@ fn config(args: BmcSimArgs) -> anyhow::Result<FarmConfig> {
         )),
         accounts: vec![Account::administrator(&args.username, &args.password)],
         personalities: args.personality,
-        timing: Timing {
-            on: delay,
-            off: delay,
-            cycle: delay,
-            reset: delay,
-            soft_off: SoftOff::After(delay),
-        },
+        timing: Timing::each(delay),
         initial: match args.power {
             Power::On => Initial::On,
             Power::Off => Initial::Off,

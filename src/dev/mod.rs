@@ -12,7 +12,7 @@ use crate::output;
 use crate::signals::StopSignal;
 use anyhow::Context as _;
 use baton_bmc::sim::Layout::Addresses;
-use baton_bmc::sim::{Farm, FarmConfig, SoftOff, Timing};
+use baton_bmc::sim::{Farm, FarmConfig, Timing};
 use baton_compute::sim::Simulator;
 use conductors::{Conductor, Layout};
 use std::path::{Path, PathBuf};
@@ -36,13 +36,7 @@ async fn serve(args: DevArgs) -> anyhow::Result<()> {
     let machines = FarmConfig {
         ipmi: args.nodes - redfish,
         redfish,
-        timing: Timing {
-            on: delay,
-            off: delay,
-            cycle: delay,
-            reset: delay,
-            soft_off: SoftOff::After(delay),
-        },
+        timing: Timing::each(delay),
         personalities: args.personality,
         ..FarmConfig::default()
     };

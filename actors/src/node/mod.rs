@@ -16,7 +16,7 @@ use baton_model::driver::{BmcTarget, DriverInfoError};
 use baton_model::env::Mono;
 use baton_model::freshness::{Slot, Watch};
 use baton_model::ids::NodeId;
-use baton_model::node::core::relatives::has_own_supply;
+use baton_model::node::core::relatives::dependents;
 use baton_model::node::core::{self, Asker, FirstRead, Input, NodeCore, ReadError};
 use baton_model::node::record::NodeRecord;
 use baton_model::pool::{Answer, BmcKey, Failure, Work};
@@ -119,9 +119,7 @@ fn context<'a>(
         .as_ref()
         .map(|intent| intent.holder_session())
         .is_some_and(|holder| holder != session && state.is_live(holder));
-    let has_children = state
-        .children_of(record.id)
-        .any(|child| !has_own_supply(child));
+    let has_children = dependents(&state, record.id).next().is_some();
     core::Context {
         is_owner,
         other_holds,

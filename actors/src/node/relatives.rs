@@ -4,7 +4,7 @@ use super::NodeActor;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use baton_model::ids::{NodeId, RequestId, Ticket};
 use baton_model::node::core::Input;
-use baton_model::node::core::relatives::{Standing, has_own_supply, standing};
+use baton_model::node::core::relatives::{Standing, dependents, standing};
 use baton_model::node::power::PowerRequest;
 use baton_model::port::node::{Caller, NodeGateway, NodeRequest};
 use baton_model::state::StateView;
@@ -100,10 +100,6 @@ impl NodeActor {
                 .into_iter()
                 .collect();
         }
-        let children = state.children_of(self.id);
-        children
-            .filter(|child| !has_own_supply(child))
-            .map(|child| child.id)
-            .collect()
+        dependents(&state, self.id).collect()
     }
 }

@@ -37,13 +37,19 @@ pub struct Timing {
 
 impl Timing {
     /// Everything happens at once.
-    pub const INSTANT: Self = Self {
-        on: Duration::ZERO,
-        off: Duration::ZERO,
-        cycle: Duration::ZERO,
-        reset: Duration::ZERO,
-        soft_off: SoftOff::After(Duration::ZERO),
-    };
+    pub const INSTANT: Self = Self::each(Duration::ZERO);
+
+    /// Everything takes so long.
+    #[must_use]
+    pub const fn each(delay: Duration) -> Self {
+        Self {
+            on: delay,
+            off: delay,
+            cycle: delay,
+            reset: delay,
+            soft_off: SoftOff::After(delay),
+        }
+    }
 }
 
 impl Default for Timing {

@@ -5,9 +5,11 @@
 use super::plan::{self, Step};
 use super::work::Doing;
 use super::{Context, Effect, NodeCore, Note, Phase};
-use crate::ids::{RequestId, Ticket};
+use crate::driver::python::bool_from_str;
+use crate::ids::{NodeId, RequestId, Ticket};
 use crate::node::power::PowerRequest;
 use crate::node::record::NodeRecord;
+use crate::state::ClusterState;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -16,16 +18,21 @@ const OWN_SUPPLY: &str = "has_dedicated_power_supply";
 
 /// Whether the machine has a power supply of its own.
 #[must_use]
-pub fn has_own_supply(node: &NodeRecord) -> bool {
+pub(crate) fn has_own_supply(node: &NodeRecord) -> bool {
     match node.driver_info.to_map().get(OWN_SUPPLY) {
         Some(Value::Bool(own)) => *own,
         Some(Value::Number(number)) => number.as_i64() == Some(1),
-        Some(Value::String(word)) => matches!(
-            &*word.trim().to_lowercase(),
-            "1" | "t" | "true" | "on" | "y" | "yes"
-        ),
+        Some(Value::String(word)) => bool_from_str(word) == Some(true),
         Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => false,
     }
+}
+
+/// The children of a node that have no power when it has none.
+pub fn dependents(state: &ClusterState, parent: NodeId) -> impl Iterator<Item = NodeId> {
+    let children = state.children_of(parent);
+    children
+        .filter(|child| !has_own_supply(child))
+        .map(|child| child.id)
 }
 
 /// How far a relative is that was asked.
