@@ -6,7 +6,8 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=docs/errors");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors");
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets CARGO_MANIFEST_DIR")?;
+    let folder = Path::new(&root).join("docs/errors");
     let mut pages = Vec::new();
     for entry in folder.read_dir()? {
         let path = entry?.path();
@@ -16,13 +17,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            pages.push((code, path));
+            // The text itself, not where it is: a target directory outlives the checkout that filled it.
+            pages.push((code, std::fs::read_to_string(&path)?));
         }
     }
     pages.sort();
     let mut table = String::from("&[\n");
-    for (code, path) in pages {
-        writeln!(table, "    ({code:?}, include_str!({path:?})),")?;
+    for (code, page) in pages {
+        writeln!(table, "    ({code:?}, {page:?}),")?;
     }
     table.push_str("]\n");
     let out = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
