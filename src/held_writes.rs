@@ -8,7 +8,7 @@ use baton_model::driver::BmcTarget;
 use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerRead};
 use baton_model::port::chore::Chore;
 use baton_model::port::inquiry::{Disclosure, Inquiry};
 use std::fs::OpenOptions;
@@ -54,7 +54,7 @@ impl Bmc for HeldWrites {
         &'a self,
         target: &'a BmcTarget,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<PowerReading, BmcError>> {
+    ) -> BoxFuture<'a, Result<PowerRead, BmcError>> {
         self.inner.power_state(target, budget)
     }
 
@@ -115,10 +115,6 @@ impl Bmc for HeldWrites {
         budget: Duration,
     ) -> BoxFuture<'a, Result<Disclosure, BmcError>> {
         self.inner.ask(target, inquiry, budget)
-    }
-
-    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
-        self.inner.session(target)
     }
 
     fn end_session<'a>(

@@ -23,6 +23,10 @@ mod signals;
 mod sinks;
 mod wiring;
 
+/// Several threads allocate what others free, for each read of a BMC; glibc's allocator takes a lock for most of that.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

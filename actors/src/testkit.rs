@@ -7,7 +7,7 @@ use baton_model::env::{Clock, Entropy, Env, Mono};
 use baton_model::ids::{ConductorId, Incarnation, LogIndex, WallMs};
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerRead, PowerReading};
 use baton_model::port::cluster::{ChangeSink, ProposeError, Proposer, RenewError, Sessions};
 use baton_model::state::StateView;
 use std::collections::{BTreeMap, BTreeSet};
@@ -326,7 +326,7 @@ impl Bmc for TestBmc {
         &'a self,
         target: &'a BmcTarget,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<PowerReading, BmcError>> {
+    ) -> BoxFuture<'a, Result<PowerRead, BmcError>> {
         Box::pin(async move {
             let address = Self::address(target);
             let (silent, power) = self.with(&address, |machine| {
@@ -359,7 +359,10 @@ impl Bmc for TestBmc {
                 });
             }
             self.open(&address);
-            Ok(power)
+            Ok(PowerRead {
+                power,
+                session: self.own(&address).map(BmcSession::Ipmi),
+            })
         })
     }
 
@@ -412,11 +415,6 @@ impl Bmc for TestBmc {
             }
             Ok(())
         })
-    }
-
-    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
-        let own = self.own(&Self::address(target));
-        Box::pin(async move { own.map(BmcSession::Ipmi) })
     }
 
     fn end_session<'a>(

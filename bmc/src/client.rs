@@ -7,7 +7,7 @@ use baton_model::driver::BmcTarget;
 use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerRead};
 use baton_model::port::chore::Chore;
 use baton_model::port::inquiry::{Disclosure, Inquiry};
 use std::sync::Arc;
@@ -65,10 +65,17 @@ impl Bmc for BmcClient {
         &'a self,
         target: &'a BmcTarget,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<PowerReading, BmcError>> {
+    ) -> BoxFuture<'a, Result<PowerRead, BmcError>> {
         match target {
-            BmcTarget::Redfish(target) => Box::pin(self.redfish.power_state(target, budget)),
-            BmcTarget::Ipmi(target) => Box::pin(self.ipmi.power_state(target, budget)),
+            BmcTarget::Redfish(target) => Box::pin(self.redfish.read_power(target, budget)),
+            BmcTarget::Ipmi(target) => Box::pin(async move {
+                let power = self.ipmi.power_state(target, budget).await?;
+                let session = self.ipmi.session_ids(target);
+                Ok(PowerRead {
+                    power,
+                    session: session.map(|ids| BmcSession::Ipmi(ids.bmc)),
+                })
+            }),
             BmcTarget::Fake => Box::pin(async { no_bmc() }),
         }
     }
@@ -153,24 +160,6 @@ impl Bmc for BmcClient {
             }
             (BmcTarget::Fake, _) => Box::pin(async { no_bmc() }),
         }
-    }
-
-    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
-        Box::pin(async move {
-            match target {
-                BmcTarget::Redfish(target) => Some(
-                    self.redfish
-                        .session(target)
-                        .await
-                        .map_or(BmcSession::Unbound, BmcSession::Redfish),
-                ),
-                BmcTarget::Ipmi(target) => {
-                    let ids = self.ipmi.session_ids(target)?;
-                    Some(BmcSession::Ipmi(ids.bmc))
-                }
-                BmcTarget::Fake => None,
-            }
-        })
     }
 
     fn end_session<'a>(

@@ -190,8 +190,6 @@ impl Conductor {
             .arg("run")
             .arg("--config")
             .arg(&config)
-            // glibc's arenas, one for each of a dozen threads, keep a tenth of a conductor's memory to themselves.
-            .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -129,7 +129,7 @@ impl Call {
         let session = self.session.as_ref().unwrap_or(&BmcSession::Unbound);
         match self.job.work {
             Work::PowerQuery => match bmc.power_state(target, budget).await {
-                Ok(reading) => (Ok(Answer::Power(reading)), bmc.session(target).await),
+                Ok(read) => (Ok(Answer::Power(read.power)), read.session),
                 Err(error) => (Err(error), None),
             },
             Work::PowerCommand(PowerAction::Chore(chore)) => {

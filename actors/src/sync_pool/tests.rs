@@ -9,7 +9,7 @@ use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
 use baton_model::pool::{Answer, BlockPrefix, Endpoint, Priority, Work};
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerRead, PowerReading};
 use baton_model::port::lease::Leaving;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -213,13 +213,16 @@ impl Bmc for Faulty {
         &'a self,
         _: &'a BmcTarget,
         _: Duration,
-    ) -> BoxFuture<'a, Result<PowerReading, BmcError>> {
+    ) -> BoxFuture<'a, Result<PowerRead, BmcError>> {
         Box::pin(async {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(50)).await;
             self.now.fetch_sub(1, Ordering::SeqCst);
-            Ok(PowerReading::Off)
+            Ok(PowerRead {
+                power: PowerReading::Off,
+                session: None,
+            })
         })
     }
 
@@ -231,10 +234,6 @@ impl Bmc for Faulty {
         _: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>> {
         Box::pin(async { panic!("a bug of the library") })
-    }
-
-    fn session<'a>(&'a self, _: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
-        Box::pin(async { None })
     }
 
     fn end_session<'a>(

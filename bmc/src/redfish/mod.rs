@@ -46,7 +46,8 @@ use self::stream::Endpoint;
 use self::tls::TlsConfigs;
 use baton_model::driver::redfish::RedfishTarget;
 use baton_model::node::boot::BootState;
-use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::node::intent::BmcSession;
+use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerRead, PowerReading};
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::fmt;
 use std::future::Future;
@@ -137,12 +138,26 @@ impl RedfishClient {
         target: &Arc<RedfishTarget>,
         budget: Duration,
     ) -> Result<PowerReading, BmcError> {
+        self.read_power(target, budget).await.map(|read| read.power)
+    }
+
+    /// The same, and the path of the session that is open afterwards; [`BmcSession::Unbound`] where the BMC is used without.
+    pub(crate) async fn read_power(
+        &self,
+        target: &Arc<RedfishTarget>,
+        budget: Duration,
+    ) -> Result<PowerRead, BmcError> {
         let turn = Turn::new(target, "power status", budget);
         turn.within(async {
             let mut held = self.hold(target).await;
             let result = turn.talk(&self.shared, &mut held).read_power().await;
+            let path = held.session_path();
+            let session = path.map_or(BmcSession::Unbound, |path| BmcSession::Redfish(path.into()));
             self.release(held);
-            result
+            result.map(|power| PowerRead {
+                power,
+                session: Some(session),
+            })
         })
         .await
     }
@@ -192,14 +207,6 @@ impl RedfishClient {
             result
         })
         .await
-    }
-
-    /// The path of the session that is open with a BMC, if there is one. Asks nobody.
-    pub async fn session(&self, target: &RedfishTarget) -> Option<Box<str>> {
-        let link = self.shared.pool.find(target)?;
-        let held = link.lock().await;
-        let session = held.session.as_ref()?;
-        session.location.as_ref().map(|path| path.path().into())
     }
 
     /// Ends a session of the BMC by its path, whoever opened it. Whether the BMC still knew it; either way it is gone.

@@ -100,6 +100,12 @@ impl Link {
         self.retired.load(Ordering::Acquire)
     }
 
+    /// The path of the open session.
+    pub(super) fn session_path(&self) -> Option<&str> {
+        let session = self.session.as_ref()?;
+        session.location.as_ref().map(Uri::path)
+    }
+
     /// Forgets where things are on this BMC, not who we are to it.
     pub(super) fn forget_paths(&mut self) {
         self.sessions = None;
@@ -181,15 +187,6 @@ impl Pool {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// The link of a target, if there is one.
-    pub(super) fn find(&self, target: &RedfishTarget) -> Option<Retired> {
-        let table = self.lock();
-        table
-            .entries
-            .get(target)
-            .map(|entry| Arc::clone(&entry.link))
     }
 
     /// The link of a target, made if need be, and whatever the hand retired on its way.

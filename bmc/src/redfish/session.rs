@@ -22,7 +22,7 @@ impl Conversation<'_> {
     /// The header for the next request; logs in if there is no session yet.
     pub(super) async fn credentials(&mut self) -> Result<Credentials, BmcError> {
         if let Some(session) = self.bound_to
-            && self.session_path() != Some(session)
+            && self.link.session_path() != Some(session)
         {
             return Err(self.session_is_over());
         }
@@ -161,16 +161,10 @@ impl Conversation<'_> {
             .ok_or_else(|| self.misconfigured("redfish_address has an unusable path"))
     }
 
-    /// The path of the open session.
-    fn session_path(&self) -> Option<&str> {
-        let session = self.link.session.as_ref()?;
-        session.location.as_ref().map(Uri::path)
-    }
-
     /// Makes sure that a session is open and alive; its path, or `None` where the BMC is used without one.
     pub(super) async fn open_session(&mut self) -> Result<Option<Box<str>>, BmcError> {
         self.read_power().await?;
-        Ok(self.session_path().map(Box::from))
+        Ok(self.link.session_path().map(Box::from))
     }
 
     /// Ends somebody's session by its path. Whether the BMC still knew it; either way it is gone.
@@ -179,7 +173,7 @@ impl Conversation<'_> {
             .filter(|path| path.path().contains(SESSIONS_SEGMENT))
             .ok_or_else(|| self.misconfigured(&format!("{session} is no path of a session")))?;
         let answer = self.request(&Method::DELETE, &path, None).await?;
-        if self.session_path() == Some(session) {
+        if self.link.session_path() == Some(session) {
             self.link.session = None;
         }
         match answer.status {

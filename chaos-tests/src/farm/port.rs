@@ -7,7 +7,7 @@ use baton_model::driver::BmcTarget;
 use baton_model::ids::{Epoch, NodeId};
 use baton_model::node::intent::BmcSession;
 use baton_model::port::BoxFuture;
-use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerReading};
+use baton_model::port::bmc::{Bmc, BmcError, BmcIdentity, PowerAction, PowerRead};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -129,7 +129,7 @@ impl Bmc for FarmPort {
         &'a self,
         target: &'a BmcTarget,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<PowerReading, BmcError>> {
+    ) -> BoxFuture<'a, Result<PowerRead, BmcError>> {
         Box::pin(async move {
             let address = address(target);
             let session = self.known_session(address);
@@ -142,7 +142,15 @@ impl Bmc for FarmPort {
                 return Err(silent(address, "power status", budget));
             };
             self.set_session(address, Some(session));
-            Ok(reading)
+            let session = if has_sessions(address) {
+                BmcSession::Ipmi(session)
+            } else {
+                BmcSession::Unbound
+            };
+            Ok(PowerRead {
+                power: reading,
+                session: Some(session),
+            })
         })
     }
 
@@ -173,17 +181,6 @@ impl Bmc for FarmPort {
                     })
                 }
                 Answer::Done | Answer::Reading { .. } => Ok(()),
-            }
-        })
-    }
-
-    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>> {
-        Box::pin(async move {
-            let address = address(target);
-            if has_sessions(address) {
-                self.known_session(address).map(BmcSession::Ipmi)
-            } else {
-                Some(BmcSession::Unbound)
             }
         })
     }

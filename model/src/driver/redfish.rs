@@ -7,6 +7,7 @@ use crate::mask::MASK;
 use crate::secret::Secret;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 
 /// `redfish_auth_type`.
@@ -41,7 +42,7 @@ pub enum TlsMinimum {
 }
 
 /// A checked Redfish `driver_info`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedfishTarget {
     /// `http://host[:port]` or `https://host[:port]`, no trailing slash; IPv6 literals in brackets.
     pub origin: Box<str>,
@@ -59,6 +60,14 @@ pub struct RedfishTarget {
     pub verify_ca: VerifyCa,
     /// Lowest TLS version.
     pub tls_minimum: TlsMinimum,
+}
+
+/// Targets are looked up with every read, and where a BMC is tells nearly all of them apart.
+impl Hash for RedfishTarget {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.origin.hash(state);
+        self.system_id.hash(state);
+    }
 }
 
 /// The service root of a BMC whose address names no other (DSP0266 §6.2).

@@ -255,16 +255,25 @@ fn not_simulated(operation: &'static str) -> BmcError {
     }
 }
 
+/// What a read of the power state tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerRead {
+    /// The power state.
+    pub power: PowerReading,
+    /// The session that is open with the BMC after the read, if it is known: the one that a write would leave in.
+    pub session: Option<BmcSession>,
+}
+
 /// Access to all BMCs. Implementations keep sessions and connections warm per target (a bounded number, for a bounded
 /// life) and never run more than one conversation with a BMC for one call. Each call ends within `budget`, all its
 /// retransmissions, handshakes and re-logins included; dropping the future abandons the call.
 pub trait Bmc: Send + Sync {
-    /// Reads the power state.
+    /// Reads the power state; opens a session where there is none.
     fn power_state<'a>(
         &'a self,
         target: &'a BmcTarget,
         budget: Duration,
-    ) -> BoxFuture<'a, Result<PowerReading, BmcError>>;
+    ) -> BoxFuture<'a, Result<PowerRead, BmcError>>;
 
     /// Sends one power command in `session` and in no other, and returns once the BMC accepted it. Whoever ends that
     /// session has fenced the command off. [`BmcSession::Unbound`] is for BMCs that are used without sessions.
@@ -277,9 +286,6 @@ pub trait Bmc: Send + Sync {
         session: &'a BmcSession,
         budget: Duration,
     ) -> BoxFuture<'a, Result<(), BmcError>>;
-
-    /// The session that is open with this BMC, if it is known. Asks nobody; a read opens one where there is none.
-    fn session<'a>(&'a self, target: &'a BmcTarget) -> BoxFuture<'a, Option<BmcSession>>;
 
     /// Ends a session, whoever opened it, from a session of our own. `Ok` once the BMC knows no such session (any more).
     fn end_session<'a>(
