@@ -24,6 +24,8 @@ use tokio::runtime::Handle;
 use tokio::task::LocalSet;
 use uuid::Uuid;
 
+mod relatives;
+
 /// One conductor process, as far as actors go.
 struct Conductor {
     addr: Addr<ConductorActor>,
