@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 
 const TABLE: &str = include_str!("../../docs/bad-bmcs.md");
 /// Machines that speak IPMI, and that speak Redfish: those of the table, and those of [`Bench::play_the_rest`].
-const IPMI: u32 = 10;
-const REDFISH: u32 = 15;
+const IPMI: u32 = 11;
+const REDFISH: u32 = 16;
 
 /// Case, protocol and words of each row of the first table.
 fn rows() -> Vec<(&'static str, &'static str, &'static str)> {
@@ -271,6 +271,15 @@ fn every_bad_bmc_is_told_in_last_error_and_no_machine_changes_by_itself() {
     bench.control("PUT", number(&pulled), "power", &json!({"state": "on"}));
     let fine = [late, lossy, odd.clone(), pulled.clone()];
 
+    // Two that say on for two seconds and off for two, and are off all the time.
+    let flapping = [name(bench.machine("ipmi")), name(bench.machine("redfish"))];
+    for node in &flapping {
+        bench.fault(
+            number(node),
+            &json!({"kind": "flapping", "period_ms": 4000}),
+        );
+    }
+
     // A second node for a machine that is somebody's already.
     let first = &bench.dev.nodes(1)[&odd];
     let twin = json!({"name": "twin", "driver": "ipmi", "driver_info": {
@@ -298,6 +307,20 @@ fn every_bad_bmc_is_told_in_last_error_and_no_machine_changes_by_itself() {
             (rests && told && shown["power_state"] == format!("power {machine}").as_str())
                 .then_some(())
         });
+    }
+    // Two reads that agree are believed, and what follows from them moves no machine.
+    for node in &flapping {
+        let id = bench.dev.nodes(1)[node]["uuid"].to_string();
+        let id = id.trim_matches('"');
+        eventually(&format!("{node} to be forced"), || {
+            let logs = bench.dev.logs();
+            let forced = |line: &str| line.contains(id) && line.contains("forcing it");
+            logs.lines().any(forced).then_some(())
+        });
+        bench.control("DELETE", number(node), "faults", &Value::Null);
+        bench.recovers(node);
+        bench.settles(node, "power off");
+        assert_eq!(bench.dev.machine(node)["power"], "off");
     }
     for node in &fine {
         let shown = &bench.dev.nodes(1)[node];

@@ -307,7 +307,12 @@ impl NodeActor {
         if self
             .shared
             .credentials
-            .try_send(CredentialsChanged { bmc, old })
+            .try_send(CredentialsChanged {
+                bmc,
+                node: self.id,
+                new: target,
+                old,
+            })
             .is_err()
         {
             tracing::warn!(node = %self.id, "the sync pool was too busy to hear of changed credentials");

@@ -65,12 +65,17 @@ pub struct Forget {
 
 // --- CredentialsChanged -------------------------------------------------------------------------
 
-/// An operator changed `driver_info`: the auth breaker closes and the next job of any priority is let through.
+/// An operator changed `driver_info`: the auth breaker closes, the next job of any priority is let through, and what
+/// waits to leave will leave with the new credentials: the old ones, refused, would open the breaker again.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct CredentialsChanged {
     /// The BMC.
     pub bmc: BmcKey,
+    /// The node.
+    pub node: NodeId,
+    /// How the BMC is reached from now on.
+    pub new: BmcTarget,
     /// The old target, whose warm session ends; `None` if it is not known.
     pub old: Option<BmcTarget>,
 }

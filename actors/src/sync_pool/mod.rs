@@ -24,13 +24,16 @@ use baton_model::driver::BmcTarget;
 use baton_model::env::{Env, Mono};
 use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
-use baton_model::pool::{Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Report, SyncPool};
+use baton_model::pool::{
+    Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Priority, Report, SyncPool, Work,
+};
 use baton_model::port::bmc::Bmc;
 use baton_model::port::lease::LeaseCheck;
 use call::{Call, End, Landed};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
@@ -40,6 +43,10 @@ use tokio::sync::{Semaphore, mpsc};
 pub const MAILBOX: usize = 32_768;
 /// Outcomes handled in one go, between which other messages get their turn.
 const LANDED_BATCH: usize = 256;
+/// How long the outcome of a read that nobody waits for is held for others like it. Reads leave several at a time and
+/// are answered within some milliseconds of each other: waking the pool and the node actors for each of them is a good
+/// part of what a read costs. It holds their places in flight as long, so it is not done while many wait for places.
+const GATHER: Duration = Duration::from_millis(8);
 /// Sessions that are being ended at once. A politeness to BMCs whose node left; beyond this they expire by themselves.
 const FORGETS_MAX: usize = 128;
 /// How long ending a session may take.
@@ -55,6 +62,15 @@ struct Errand {
     reply_to: Recipient<BmcReport>,
 }
 
+/// The two ways home for an outcome.
+#[derive(Clone)]
+struct Ways<T> {
+    /// Of what somebody waits for: handled at once.
+    awaited: T,
+    /// Of periodic reads: handled several at a time.
+    periodic: T,
+}
+
 /// Decides when a BMC is asked, and has it asked.
 pub struct SyncPoolActor {
     core: SyncPool<Errand>,
@@ -62,8 +78,10 @@ pub struct SyncPoolActor {
     bmc: Arc<dyn Bmc>,
     lease: Arc<dyn LeaseCheck>,
     runtime: Handle,
-    landing: mpsc::Sender<Landed>,
-    landed: Option<mpsc::Receiver<Landed>>,
+    landing: Ways<mpsc::Sender<Landed>>,
+    landed: Option<Ways<mpsc::Receiver<Landed>>>,
+    /// Whether places in flight are scarce, for those who bring outcomes home.
+    pressed: Arc<AtomicBool>,
     in_flight_max: usize,
     forgets: Arc<Semaphore>,
     effects: Vec<Effect<Errand>>,
@@ -85,7 +103,9 @@ impl SyncPoolActor {
     ) -> Self {
         let settings = settings.clamped();
         let in_flight_max = settings.in_flight_max();
-        let (landing, landed) = mpsc::channel(in_flight_max);
+        // Each has a place for every call in flight: which way they go is theirs.
+        let (awaited, awaited_landed) = mpsc::channel(in_flight_max);
+        let (periodic, periodic_landed) = mpsc::channel(in_flight_max);
         let core = SyncPool::new(settings, env.entropy.next_u64(), env.clock.now());
         Self {
             core,
@@ -93,8 +113,12 @@ impl SyncPoolActor {
             bmc,
             lease,
             runtime,
-            landing,
-            landed: Some(landed),
+            landing: Ways { awaited, periodic },
+            landed: Some(Ways {
+                awaited: awaited_landed,
+                periodic: periodic_landed,
+            }),
+            pressed: Arc::default(),
             in_flight_max,
             forgets: Arc::new(Semaphore::new(FORGETS_MAX)),
             effects: Vec::new(),
@@ -131,6 +155,8 @@ impl SyncPoolActor {
             }
         }
         self.effects = effects;
+        self.pressed
+            .store(self.core.is_pressed(), Ordering::Relaxed);
         self.arm(ctx);
     }
 
@@ -149,7 +175,11 @@ impl SyncPoolActor {
             lease: self.lease.clone(),
         };
         // Its end is the message in the landing channel; the pool counts it as in flight until then.
-        drop(self.runtime.spawn(call.run(self.landing.clone())));
+        let home = match (job.work, job.priority) {
+            (Work::PowerQuery, Priority::Sync | Priority::Recovery) => &self.landing.periodic,
+            _ => &self.landing.awaited,
+        };
+        drop(self.runtime.spawn(call.run(home.clone())));
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
@@ -263,10 +293,14 @@ impl Actor for SyncPoolActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         if let Some(landed) = self.landed.take() {
-            ctx.add_stream(stream::unfold(landed, |mut landed| async move {
-                let mut batch = Vec::new();
-                let count = landed.recv_many(&mut batch, LANDED_BATCH).await;
-                (count > 0).then_some((Batch(batch), landed))
+            ctx.add_stream(batches(landed.awaited, || Duration::ZERO));
+            let pressed = self.pressed.clone();
+            ctx.add_stream(batches(landed.periodic, move || {
+                if pressed.load(Ordering::Relaxed) {
+                    Duration::ZERO
+                } else {
+                    GATHER
+                }
             }));
         }
     }
@@ -276,6 +310,27 @@ impl Actor for SyncPoolActor {
 
 /// Calls that ended since the last look.
 struct Batch(Vec<Landed>);
+
+/// What comes home on one way, each batch after so long a wait for more of it.
+fn batches(
+    landed: mpsc::Receiver<Landed>,
+    gather: impl Fn() -> Duration,
+) -> impl Stream<Item = Batch> {
+    stream::unfold((landed, gather), |(mut landed, gather)| async move {
+        let mut batch = Vec::new();
+        let count = landed.recv_many(&mut batch, LANDED_BATCH).await;
+        let pause = gather();
+        if count > 0 && !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+            while batch.len() < LANDED_BATCH
+                && let Ok(more) = landed.try_recv()
+            {
+                batch.push(more);
+            }
+        }
+        (count > 0).then_some((Batch(batch), (landed, gather)))
+    })
+}
 
 impl StreamHandler<Batch> for SyncPoolActor {
     fn handle(&mut self, Batch(batch): Batch, ctx: &mut Context<Self>) {
@@ -344,7 +399,14 @@ impl Handler<CredentialsChanged> for SyncPoolActor {
     type Result = ();
 
     fn handle(&mut self, message: CredentialsChanged, ctx: &mut Context<Self>) {
-        let CredentialsChanged { bmc, old } = message;
+        let CredentialsChanged {
+            bmc,
+            node,
+            new,
+            old,
+        } = message;
+        self.core
+            .amend(bmc, node, |errand| errand.target = new.clone());
         self.core
             .credentials_changed(self.env.clock.now(), bmc, &mut self.effects);
         if let Some(old) = old {

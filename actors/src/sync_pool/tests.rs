@@ -12,7 +12,8 @@ use baton_model::port::BoxFuture;
 use baton_model::port::bmc::{BmcError, BmcIdentity, PowerAction, PowerRead, PowerReading};
 use baton_model::port::lease::Leaving;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use tokio::task::LocalSet;
 
 /// What the test waits for at most, in virtual time.
@@ -105,7 +106,11 @@ impl Bench {
     }
 
     fn ask(&self, n: u128, work: Work) {
-        let (job, target) = self.job(n, work, Priority::User);
+        self.ask_as(n, work, Priority::User);
+    }
+
+    fn ask_as(&self, n: u128, work: Work, priority: Priority) {
+        let (job, target) = self.job(n, work, priority);
         let reply_to = self.asker.clone().recipient();
         self.pool
             .try_send(Submit {
@@ -206,15 +211,17 @@ async fn a_dead_bmc_is_answered_from_memory_and_the_healthy_do_not_notice() {
 struct Faulty {
     now: AtomicUsize,
     most: AtomicUsize,
+    asked: Mutex<Vec<BmcTarget>>,
 }
 
 impl Bmc for Faulty {
     fn power_state<'a>(
         &'a self,
-        _: &'a BmcTarget,
+        target: &'a BmcTarget,
         _: Duration,
     ) -> BoxFuture<'a, Result<PowerRead, BmcError>> {
         Box::pin(async {
+            self.asked.lock().unwrap().push(target.clone());
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -332,6 +339,81 @@ async fn a_node_that_leaves_gets_its_waiting_jobs_back_and_its_session_ended() {
             Err(Failure::Refused(PoolRefusal::Forgotten { .. }))
         ));
         assert!(bench.report().await.outcome.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_leave_leaves_with_the_new_credentials() {
+    local(async {
+        let bmc = Arc::new(Faulty::default());
+        let mut bench = Bench::new(bmc.clone(), PoolSettings::default());
+        let (job, old) = bench.job(1, Work::PowerQuery, Priority::User);
+        bench.ask(1, Work::PowerQuery);
+        bench.ask(1, Work::PowerQuery);
+        let BmcTarget::Ipmi(mut new) = old.clone() else {
+            panic!("not an IPMI target");
+        };
+        Arc::make_mut(&mut new).username = "rotated".into();
+        let new = BmcTarget::Ipmi(new);
+        let changed = CredentialsChanged {
+            bmc: job.endpoint.bmc,
+            node: job.node,
+            new: new.clone(),
+            old: Some(old.clone()),
+        };
+        bench.pool.send(changed).await.unwrap();
+        for _ in 0..2 {
+            assert!(bench.report().await.outcome.is_ok());
+        }
+        assert_eq!(*bmc.asked.lock().unwrap(), [old, new]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn periodic_reads_come_home_together_and_users_wait_for_none_of_them() {
+    local(async {
+        let mut bench = Bench::new(Arc::new(Faulty::default()), PoolSettings::default());
+        let start = bench.env.clock.now();
+        bench.ask_as(1, Work::PowerQuery, Priority::Sync);
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        bench.ask_as(2, Work::PowerQuery, Priority::Sync);
+        bench.ask(3, Work::PowerQuery);
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let report = bench.report().await;
+            assert_eq!(report.rtt, Some(Duration::from_millis(50)));
+            seen.push((report.ticket.0, bench.env.clock.now().since(start)));
+        }
+        let ms = Duration::from_millis;
+        assert_eq!(seen, [(3, ms(53)), (1, ms(58)), (2, ms(58))]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_place_is_held_for_company_while_many_wait_for_places() {
+    local(async {
+        let settings = PoolSettings {
+            limit_initial: 10,
+            limit_max: 10,
+            user_reserve: 0,
+            ..PoolSettings::default()
+        };
+        let mut bench = Bench::new(Arc::new(Faulty::default()), settings);
+        let start = bench.env.clock.now();
+        for n in 0..100 {
+            bench.ask_as(n, Work::PowerQuery, Priority::Sync);
+        }
+        let mut ends = Vec::new();
+        for _ in 0..100 {
+            bench.report().await;
+            ends.push(bench.env.clock.now().since(start).as_millis());
+        }
+        ends.dedup();
+        // Ten calls of 50 ms at a time; only while at most forty wait are their outcomes gathered.
+        assert_eq!(ends, [50, 100, 150, 200, 250, 308, 366, 424, 482, 540]);
     })
     .await;
 }

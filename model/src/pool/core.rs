@@ -159,6 +159,9 @@ struct Block {
     listed: [Option<JobId>; CLASSES],
 }
 
+/// Jobs that may wait for each place in flight before the pool is pressed for places. A beat of node actors brings some.
+const PRESSED_AT: usize = 4;
+
 /// First quota of the suspect lane; see `learn`.
 const SUSPECT_QUOTA_INITIAL: usize = 64;
 
@@ -246,6 +249,13 @@ impl<T> SyncPool<T> {
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<(&Job, &T)> {
         self.jobs.get(&id).map(|entry| (&entry.job, &entry.payload))
+    }
+
+    /// Whether so many jobs wait that a place in flight must not be held for a moment longer than its call.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        let waiting: usize = self.waiting.iter().sum();
+        waiting > self.knee.limit().saturating_mul(PRESSED_AT)
     }
 
     // --- Inputs -----------------------------------------------------------------------------------
@@ -391,6 +401,18 @@ impl<T> SyncPool<T> {
             self.bmcs.remove(&bmc);
         }
         self.dispatch(now, out);
+    }
+
+    /// Changes what `node` has waiting at this BMC, before it leaves.
+    pub fn amend(&mut self, bmc: BmcKey, node: NodeId, mut change: impl FnMut(&mut T)) {
+        let Some(state) = self.bmcs.get(&bmc) else {
+            return;
+        };
+        for (_, id) in &state.queue {
+            if let Some(entry) = self.jobs.get_mut(id).filter(|e| e.job.node == node) {
+                change(&mut entry.payload);
+            }
+        }
     }
 
     /// The operator changed the credentials or address: whatever barred the BMC is over.
