@@ -1,6 +1,6 @@
 //! How a node actor carries out what its core decides.
 
-use super::NodeActor;
+use super::{NodeActor, Place};
 use crate::sync_pool::{Bar, BmcReport, CredentialsChanged, Forget, Submit};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use baton_model::command::{ActOnNode, Command, Fence};
@@ -184,11 +184,16 @@ impl NodeActor {
         self.timer = Some((at, timer));
     }
 
-    fn target(&mut self) -> Result<BmcTarget, DriverInfoError> {
-        let record = self.core.record();
-        self.target
-            .get_or_insert_with(|| hardware::bmc_target(record))
-            .clone()
+    fn place(&mut self) -> Result<Place, DriverInfoError> {
+        let (record, prefix) = (self.core.record(), self.shared.prefix);
+        let find = || {
+            hardware::bmc_target(record).map(|target| Place {
+                endpoint: Endpoint::of(record.id, &target, prefix),
+                machine: MachineKey::of(record.id, &target),
+                target,
+            })
+        };
+        self.place.get_or_insert_with(find).clone()
     }
 
     fn submit(
@@ -205,8 +210,8 @@ impl NodeActor {
             priority,
             patience,
         } = question;
-        let target = match self.target() {
-            Ok(target) => target,
+        let place = match self.place() {
+            Ok(place) => place,
             Err(error) => {
                 let reason = error.to_string().into();
                 let bmc = "in driver_info".into();
@@ -221,12 +226,14 @@ impl NodeActor {
         };
         // What only ends a session does no harm to whoever the machine belongs to.
         if work != Work::EndSession
-            && let Some(error) = self.trespass(&target)
+            && let Some(error) = self.trespass(&place)
         {
             self.answer_later(work, ticket, ReadError::Bmc(error), ctx);
             return;
         }
-        let endpoint = Endpoint::of(self.id, &target, self.shared.prefix);
+        let Place {
+            target, endpoint, ..
+        } = place;
         self.bmc = Some(endpoint.bmc);
         let deadline = self.shared.env.clock.now() + patience;
         let job = Job {
@@ -257,8 +264,8 @@ impl NodeActor {
     }
 
     /// Why this machine must not be touched for this node: it is another node's.
-    fn trespass(&self, target: &BmcTarget) -> Option<BmcError> {
-        let machine = MachineKey::of(self.id, target)?;
+    fn trespass(&self, place: &Place) -> Option<BmcError> {
+        let machine = place.machine?;
         let state = self.shared.state.read();
         let other = state.rightful(machine)?;
         if other.id == self.id {
@@ -269,7 +276,7 @@ impl NodeActor {
             .as_deref()
             .map_or_else(String::new, |name| format!(" ({name})"));
         Some(BmcError::Misconfigured {
-            bmc: match target {
+            bmc: match &place.target {
                 BmcTarget::Ipmi(ipmi) => format!("{}:{}", ipmi.address, ipmi.port).into(),
                 BmcTarget::Redfish(redfish) => redfish.origin.clone(),
                 BmcTarget::Fake => "fake-hardware".into(),
@@ -301,17 +308,16 @@ impl NodeActor {
 
     /// The operator changed how the BMC is reached: old sessions end, and the auth breaker closes.
     fn credentials_changed(&mut self) {
-        let old = self.target.take().and_then(Result::ok);
-        let Ok(target) = self.target() else { return };
-        let bmc = Endpoint::of(self.id, &target, self.shared.prefix).bmc;
+        let old = self.place.take().and_then(Result::ok);
+        let Ok(place) = self.place() else { return };
         if self
             .shared
             .credentials
             .try_send(CredentialsChanged {
-                bmc,
+                bmc: place.endpoint.bmc,
                 node: self.id,
-                new: target,
-                old,
+                new: place.target,
+                old: old.map(|place| place.target),
             })
             .is_err()
         {
@@ -320,7 +326,7 @@ impl NodeActor {
     }
 
     pub(super) fn forget_bmc(&mut self) {
-        let (Some(bmc), Some(Ok(target))) = (self.bmc.take(), self.target.take()) else {
+        let (Some(bmc), Some(Ok(place))) = (self.bmc.take(), self.place.take()) else {
             return;
         };
         if self
@@ -329,7 +335,7 @@ impl NodeActor {
             .try_send(Forget {
                 bmc,
                 node: self.id,
-                target,
+                target: place.target,
             })
             .is_err()
         {

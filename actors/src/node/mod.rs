@@ -19,7 +19,7 @@ use baton_model::ids::NodeId;
 use baton_model::node::core::relatives::dependents;
 use baton_model::node::core::{self, Asker, FirstRead, Input, NodeCore, ReadError};
 use baton_model::node::record::NodeRecord;
-use baton_model::pool::{Answer, BmcKey, Failure, Work};
+use baton_model::pool::{Answer, BmcKey, Endpoint, Failure, MachineKey, Work};
 use baton_model::port::node::{NodeAnswer, NodeError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,13 +36,22 @@ pub struct NodeActor {
     shared: Arc<Shared>,
     core: NodeCore,
     timer: Option<(Mono, SpawnHandle)>,
-    target: Option<Result<BmcTarget, DriverInfoError>>,
+    /// Where its `driver_info` says that its machine is, worked out when first needed.
+    place: Option<Result<Place, DriverInfoError>>,
     bmc: Option<BmcKey>,
     askers: BTreeMap<Asker, oneshot::Sender<Result<NodeAnswer, NodeError>>>,
     next_asker: Asker,
     /// The node's place among those whose freshness is counted, and what was noted there last.
     slot: Slot,
     noted: (Watch, Option<Mono>),
+}
+
+/// A node's machine, and the names that others know it by.
+#[derive(Clone)]
+struct Place {
+    target: BmcTarget,
+    endpoint: Endpoint,
+    machine: Option<MachineKey>,
 }
 
 impl NodeActor {
@@ -59,7 +68,7 @@ impl NodeActor {
             id: record.id,
             core: NodeCore::new(record, context, first, draw),
             timer: None,
-            target: None,
+            place: None,
             bmc: None,
             askers: BTreeMap::new(),
             next_asker: 0,

@@ -1,7 +1,7 @@
 //! What is kept per BMC between calls, and for how long.
 //!
 //! A [`Link`] holds one connection at most, the session, and what was learned about the BMC. Its lock is the promise
-//! that only one conversation with a BMC runs at a time. A clock hand moves two places with every call: it closes
+//! that only one conversation with a BMC runs at a time. A clock hand moves one place with every call: it closes
 //! connections that nobody used for a while and drops links that nobody used for long, so everything here is bounded
 //! without a task of its own. The invariant: a link that leaves the table is marked `retired` in the same breath, so
 //! that nobody logs in on it afterwards and whoever still holds it ends its session.
@@ -20,8 +20,8 @@ use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
-/// Places the clock hand moves per call. With two, every link is looked at once while half of them are called.
-const HAND_STEPS: usize = 2;
+/// Places the clock hand moves per call: every link is looked at once while each of them is called once.
+const HAND_STEPS: usize = 1;
 /// Places the hand moves at most in search of somebody to make room; after that the first one it saw has to.
 const EVICTION_STEPS: usize = 256;
 
