@@ -26,15 +26,6 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// One byte more than any datagram we accept, so that a longer one is seen as such.
 const BUFFER: usize = crate::ipmi::wire::DATAGRAM_MAX + 1;
 
-/// Timers of one socket fire on a grid of so many milliseconds, at most so much late: those of BMCs that were asked
-/// together then wake the task together. The shortest wait for an answer is a quarter of a second.
-const GRID_MS: u64 = 16;
-
-/// When the task has to wake up for a timer that is due at `at`.
-fn on_grid(at: Mono) -> Mono {
-    Mono(at.0.div_ceil(GRID_MS).saturating_mul(GRID_MS))
-}
-
 /// Counters of one socket.
 #[derive(Default)]
 pub(super) struct Counters {
@@ -167,7 +158,7 @@ impl Shard {
         let wake_at = {
             let mut table = self.table();
             run(&mut table, now, &mut fx);
-            on_grid(table.wake_at())
+            table.wake_at()
         };
         if wake_at.0 < self.wake_at.load(Ordering::Acquire) {
             self.rearm.notify_one();
@@ -202,7 +193,7 @@ impl Shard {
             let wake_at = {
                 let mut table = self.table();
                 table.unsent(call, &error, now, fx);
-                on_grid(table.wake_at())
+                table.wake_at()
             };
             if wake_at.0 < self.wake_at.load(Ordering::Acquire) {
                 self.rearm.notify_one();
@@ -224,7 +215,7 @@ impl Shard {
         tokio::pin!(sleep);
         let mut armed = Mono(0);
         loop {
-            let wake_at = on_grid(self.table().wake_at());
+            let wake_at = self.table().wake_at();
             self.wake_at.store(wake_at.0, Ordering::Release);
             if wake_at != armed {
                 armed = wake_at;
