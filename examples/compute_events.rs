@@ -140,8 +140,8 @@ fn start_notifier(
     lease.extend(Mono(u64::MAX));
     let settings = PoolSettings::default();
     let bmc = Arc::new(TestBmc::default());
-    let pool = SyncPoolActor::new(settings, env.clone(), bmc, lease.clone(), runtime.clone());
-    let pool = pool.start();
+    let pool =
+        SyncPoolActor::new(settings, env.clone(), bmc, lease.clone(), runtime.clone()).open();
     let member = cluster.member(1);
     let shared = Shared::new(
         env.clone(),
@@ -150,10 +150,7 @@ fn start_notifier(
         member,
         lease,
         "one".into(),
-        pool.clone().recipient(),
-        pool.clone().recipient(),
-        pool.clone().recipient(),
-        pool.recipient(),
+        pool,
         BlockPrefix::default(),
         Arc::new(Knobs::default()),
     );

@@ -2,9 +2,8 @@
 //! the log when nodes become stale.
 
 use crate::router::PeerRequest;
-use actix::Addr;
 use baton_actors::shared::Shared;
-use baton_actors::sync_pool::{GetStats, SyncPoolActor};
+use baton_actors::sync_pool::{GetStats, PoolAddr};
 use baton_cluster::Cluster;
 use baton_cluster::codec::peer::{decode_message, encode_message};
 use baton_model::freshness::FreshnessReport;
@@ -28,7 +27,7 @@ pub(crate) struct PowerDesk {
     me: ConductorId,
     cluster: Cluster,
     shared: Arc<Shared>,
-    pool: Addr<SyncPoolActor>,
+    pool: PoolAddr,
     stale_after_ms: AtomicU64,
 }
 
@@ -36,7 +35,7 @@ impl PowerDesk {
     pub(crate) fn new(
         cluster: Cluster,
         shared: Arc<Shared>,
-        pool: Addr<SyncPoolActor>,
+        pool: PoolAddr,
         stale_after: Duration,
     ) -> Self {
         let desk = Self {

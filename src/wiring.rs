@@ -14,7 +14,7 @@ use baton_actors::conductor::{
 };
 use baton_actors::notifier::{ConfigureOutbox, IsIdle, NotifierActor, NotifierView, OutboxFeed};
 use baton_actors::shared::{Lease, Shared};
-use baton_actors::sync_pool::{Configure, SyncPoolActor};
+use baton_actors::sync_pool::{Configure, PoolAddr, SyncPoolActor};
 use baton_api::{
     AdminApi, AdminDeps, ApiOptions, Certificate, Changes, Deps, PublicApi, ServeOptions,
 };
@@ -67,7 +67,7 @@ pub(crate) struct Process {
     cluster: Cluster,
     conductor: Addr<ConductorActor>,
     shared: Arc<Shared>,
-    pool: Addr<SyncPoolActor>,
+    pool: PoolAddr,
     router: Arc<Router>,
     notifier: Addr<NotifierActor>,
     bmc: Arc<dyn Bmc>,
@@ -141,10 +141,7 @@ impl Process {
             Arc::new(cluster.clone()),
             lease,
             config.host().into(),
-            pool.clone().recipient(),
-            pool.clone().recipient(),
-            pool.clone().recipient(),
-            pool.clone().recipient(),
+            pool.clone(),
             config.block_prefix(),
             Arc::new(config.node_knobs()),
         ));

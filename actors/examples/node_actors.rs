@@ -120,10 +120,7 @@ async fn measure(nodes: u32, seconds: u64) -> std::io::Result<()> {
         member,
         lease,
         "conductor-1".into(),
-        pool.clone().recipient(),
-        pool.clone().recipient(),
-        pool.clone().recipient(),
-        pool.clone().recipient(),
+        pool.clone(),
         config.block_prefix(),
         Arc::new(knobs),
     ));

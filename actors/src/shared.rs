@@ -1,7 +1,6 @@
 //! What all actors of one conductor share: its ports, options, session and lease.
 
-use crate::sync_pool::{Bar, CredentialsChanged, Forget, Submit};
-use actix::Recipient;
+use crate::sync_pool::PoolAddr;
 use baton_model::command::Session;
 use baton_model::env::{Env, Mono};
 use baton_model::freshness::Freshness;
@@ -127,13 +126,7 @@ pub struct Shared {
     /// The name of this conductor.
     pub host: Box<str>,
     /// The sync pool.
-    pub submit: Recipient<Submit>,
-    /// The sync pool's ear for changed credentials.
-    pub credentials: Recipient<CredentialsChanged>,
-    /// The sync pool's ear for nodes that leave.
-    pub forget: Recipient<Forget>,
-    /// The sync pool's ear for logins that were refused elsewhere.
-    pub bar: Recipient<Bar>,
+    pub pool: PoolAddr,
     /// How addresses are grouped into blocks.
     pub prefix: BlockPrefix,
     knobs: RwLock<Arc<Knobs>>,
@@ -155,10 +148,7 @@ impl Shared {
         sessions: Arc<dyn Sessions>,
         lease: Arc<Lease>,
         host: Box<str>,
-        submit: Recipient<Submit>,
-        credentials: Recipient<CredentialsChanged>,
-        forget: Recipient<Forget>,
-        bar: Recipient<Bar>,
+        pool: PoolAddr,
         prefix: BlockPrefix,
         knobs: Arc<Knobs>,
     ) -> Self {
@@ -169,10 +159,7 @@ impl Shared {
             sessions,
             lease,
             host,
-            submit,
-            credentials,
-            forget,
-            bar,
+            pool,
             prefix,
             knobs: RwLock::new(knobs),
             freshness: Mutex::new(Freshness::new()),

@@ -5,6 +5,7 @@
 //! a machine's record is not known here. Every call ends within the budget it was given, every cache is bounded, and
 //! whatever a BMC sends is a value or a typed error.
 
+mod beat;
 #[cfg(feature = "sim")]
 pub mod bench;
 pub mod client;

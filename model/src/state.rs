@@ -155,15 +155,20 @@ impl ClusterState {
             .and_then(|id| self.nodes.get(id))
     }
 
-    /// The node that a machine belongs to, where several name it: of those that were ever verified the oldest. The others
-    /// must leave it alone, or two nodes would fight over its power.
+    /// The other node that a machine belongs to, where several name it: of those that were ever verified the oldest.
+    /// `node` must leave the machine alone then, or two nodes would fight over its power.
     #[must_use]
-    pub fn rightful(&self, machine: MachineKey) -> Option<&Arc<NodeRecord>> {
+    pub fn rival(&self, machine: MachineKey, node: NodeId) -> Option<&Arc<NodeRecord>> {
         let first = (machine, NodeId(Uuid::nil()));
         let last = (machine, NodeId(Uuid::max()));
-        self.by_machine
-            .range(first..=last)
-            .filter_map(|(_, id)| self.nodes.get(id))
+        let mut naming = self.by_machine.range(first..=last).map(|(_, id)| *id);
+        let claimants = naming.clone();
+        // As a rule nobody else names it: each read asks, so no record is looked at for that.
+        if naming.next() == Some(node) && naming.next().is_none() {
+            return None;
+        }
+        let rightful = claimants
+            .filter_map(|id| self.nodes.get(&id))
             .min_by_key(|node| {
                 let state = node.provision_state;
                 let unsure = matches!(
@@ -178,7 +183,8 @@ impl ClusterState {
                     u8::from(unsure)
                 };
                 (standing, node.serial)
-            })
+            });
+        rightful.filter(|other| other.id != node)
     }
 
     /// The nodes whose `parent_node` this one is.
@@ -382,6 +388,13 @@ impl ClusterState {
     }
 
     pub(crate) fn put_node(&mut self, node: Arc<NodeRecord>) {
+        // Most changes touch nothing that a node is found by.
+        if let Some(old) = self.nodes.get_mut(&node.id)
+            && is_found_alike(old, &node)
+        {
+            *old = node;
+            return;
+        }
         let same = self.nodes.get(&node.id).is_some_and(|old| {
             old.driver_info == node.driver_info && old.interfaces.power == node.interfaces.power
         });
@@ -481,6 +494,17 @@ impl ClusterState {
             replied,
         );
     }
+}
+
+/// Whether every index finds both records by the same keys.
+fn is_found_alike(old: &NodeRecord, new: &NodeRecord) -> bool {
+    old.serial == new.serial
+        && old.provision_state == new.provision_state
+        && old.name == new.name
+        && old.instance_uuid == new.instance_uuid
+        && old.parent_node == new.parent_node
+        && old.interfaces.power == new.interfaces.power
+        && old.driver_info == new.driver_info
 }
 
 /// The machine behind the node's BMC, if it has one and its `driver_info` can be read.

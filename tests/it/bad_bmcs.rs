@@ -270,15 +270,7 @@ fn every_bad_bmc_is_told_in_last_error_and_no_machine_changes_by_itself() {
     let pulled = name(bench.machine("redfish"));
     bench.control("PUT", number(&pulled), "power", &json!({"state": "on"}));
     let fine = [late, lossy, odd.clone(), pulled.clone()];
-
-    // Two that say on for two seconds and off for two, and are off all the time.
     let flapping = [name(bench.machine("ipmi")), name(bench.machine("redfish"))];
-    for node in &flapping {
-        bench.fault(
-            number(node),
-            &json!({"kind": "flapping", "period_ms": 4000}),
-        );
-    }
 
     // A second node for a machine that is somebody's already.
     let first = &bench.dev.nodes(1)[&odd];
@@ -308,8 +300,11 @@ fn every_bad_bmc_is_told_in_last_error_and_no_machine_changes_by_itself() {
                 .then_some(())
         });
     }
-    // Two reads that agree are believed, and what follows from them moves no machine.
+    // Two that say on for two seconds and off for two, and are off all the time. Two reads that agree are believed, and what
+    // follows from them moves no machine. The lie ends there: one that is told again when the node recovers is believed.
     for node in &flapping {
+        let lie = json!({"kind": "flapping", "period_ms": 4000});
+        bench.fault(number(node), &lie);
         let id = bench.dev.nodes(1)[node]["uuid"].to_string();
         let id = id.trim_matches('"');
         eventually(&format!("{node} to be forced"), || {

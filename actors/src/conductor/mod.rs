@@ -241,7 +241,7 @@ impl ConductorActor {
             (ours, elsewhere.cloned())
         };
         if let Some(bar) = barred.and_then(|record| Bar::of(&record, self.shared.prefix))
-            && self.shared.bar.try_send(bar).is_err()
+            && self.shared.pool.try_send(bar).is_err()
         {
             tracing::debug!(%node, "the sync pool was too busy to hear of a login that was refused elsewhere");
         }

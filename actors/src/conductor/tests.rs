@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::shared::Lease;
-use crate::sync_pool::SyncPoolActor;
+use crate::sync_pool::{GetStats, SyncPoolActor};
 use crate::testkit::{TestBmc, TestCluster, TestEnv};
 use actix::Addr;
 use baton_model::command::Session;
@@ -72,10 +72,7 @@ impl World {
             member,
             lease,
             host.clone(),
-            pool.clone().recipient(),
-            pool.clone().recipient(),
-            pool.clone().recipient(),
-            pool.recipient(),
+            pool,
             BlockPrefix::default(),
             Arc::new(Knobs::default()),
         ));
@@ -531,6 +528,41 @@ async fn a_login_refused_to_one_conductor_is_not_tried_by_the_next_until_the_cre
             corrected.elapsed()
         );
         assert_eq!(refused(&world), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_moves_to_another_bmc_leaves_the_old_one() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        world
+            .machines
+            .with("10.0.0.1", |machine| machine.silent = true);
+        let conductor = world.conductor(1);
+        conductor.is_up().await;
+        eventually(|| world.record(node).fault.is_some()).await;
+        let stats = conductor.shared.pool.send(GetStats).await.expect("stats");
+        assert_eq!((stats.bmcs, stats.breakers_open), (1, 1));
+
+        let edit = |info: &str| {
+            world.cluster.commit(Command::NodeEdit(EditNode {
+                node,
+                expect: None,
+                edits: vec![NodeEdit::DriverInfo(Json::parse(info).expect("valid"))],
+            }));
+        };
+        edit(r#"{"ipmi_address": "10.0.0.2"}"#);
+        eventually(|| !world.record(node).maintenance).await;
+        let stats = conductor.shared.pool.send(GetStats).await.expect("stats");
+        assert_eq!((stats.bmcs, stats.breakers_open), (1, 0));
+
+        // Nothing to reach: the machine is left as well.
+        edit("{}");
+        eventually(|| world.record(node).sync_failures > 0).await;
+        let stats = conductor.shared.pool.send(GetStats).await.expect("stats");
+        assert_eq!(stats.bmcs, 0);
     })
     .await;
 }

@@ -11,7 +11,7 @@ use baton_model::ids::{Epoch, Ticket, WallMs};
 use baton_model::json::Json;
 use baton_model::node::core::{COMMAND_LIMIT, Effect, Haste, Input, Note, ReadError, Urgency};
 use baton_model::node::intent::BmcSession;
-use baton_model::pool::{Endpoint, Job, MachineKey, Priority, Work};
+use baton_model::pool::{BmcKey, Endpoint, Job, MachineKey, Priority, Work};
 use baton_model::port::bmc::BmcError;
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ impl NodeActor {
                 }
             }
             Effect::WakeAt(at) => self.arm(at, ctx),
-            Effect::ForgetBmc => self.credentials_changed(),
+            Effect::ForgetBmc => self.driver_info_changed(),
             Effect::Note(note) => self.note(&note),
         }
     }
@@ -246,19 +246,15 @@ impl NodeActor {
             epoch,
         };
         let reply_to = ctx.address().recipient::<BmcReport>();
-        if self
-            .shared
-            .submit
-            .try_send(Submit {
-                job,
-                target,
-                cargo,
-                session,
-                reply_to,
-            })
-            .is_err()
-        {
-            let words = "the sync pool was too busy to take the question".into();
+        let submit = Submit {
+            job,
+            target,
+            cargo,
+            session,
+            reply_to,
+        };
+        if let Err(busy) = self.shared.pool.submit(submit) {
+            let words = busy.to_string().into();
             self.answer_later(work, ticket, ReadError::NoRoom(words), ctx);
         }
     }
@@ -267,10 +263,7 @@ impl NodeActor {
     fn trespass(&self, place: &Place) -> Option<BmcError> {
         let machine = place.machine?;
         let state = self.shared.state.read();
-        let other = state.rightful(machine)?;
-        if other.id == self.id {
-            return None;
-        }
+        let other = state.rival(machine, self.id)?;
         let name = other
             .name
             .as_deref()
@@ -293,7 +286,7 @@ impl NodeActor {
     /// Tells the pool what the record knows of a refused login, before anything is asked.
     pub(super) fn bar(&self) {
         if let Some(bar) = Bar::of(self.core.record(), self.shared.prefix)
-            && self.shared.bar.try_send(bar).is_err()
+            && self.shared.pool.try_send(bar).is_err()
         {
             tracing::warn!(node = %self.id, "the sync pool was too busy to hear of a refused login; it will find out itself");
         }
@@ -306,18 +299,28 @@ impl NodeActor {
         });
     }
 
-    /// The operator changed how the BMC is reached: old sessions end, and the auth breaker closes.
-    fn credentials_changed(&mut self) {
+    /// The operator changed how the machine is reached: old sessions end, and the auth breaker closes. What waits for the
+    /// same machine leaves with the new credentials; what waits for another one never leaves.
+    fn driver_info_changed(&mut self) {
         let old = self.place.take().and_then(Result::ok);
-        let Ok(place) = self.place() else { return };
+        let new = self.place().ok();
+        let stays = match (&old, &new) {
+            (Some(old), Some(new)) => old.endpoint == new.endpoint && old.machine == new.machine,
+            (_, None) => false,
+            (None, _) => true,
+        };
+        if !stays && let Some(old) = &old {
+            self.leave_bmc(old.endpoint.bmc, old.target.clone());
+        }
+        let Some(place) = new else { return };
         if self
             .shared
-            .credentials
+            .pool
             .try_send(CredentialsChanged {
                 bmc: place.endpoint.bmc,
                 node: self.id,
                 new: place.target,
-                old: old.map(|place| place.target),
+                old: old.filter(|_| stays).map(|place| place.target),
             })
             .is_err()
         {
@@ -326,19 +329,15 @@ impl NodeActor {
     }
 
     pub(super) fn forget_bmc(&mut self) {
-        let (Some(bmc), Some(Ok(place))) = (self.bmc.take(), self.place.take()) else {
-            return;
-        };
-        if self
-            .shared
-            .forget
-            .try_send(Forget {
-                bmc,
-                node: self.id,
-                target: place.target,
-            })
-            .is_err()
-        {
+        if let (Some(bmc), Some(Ok(place))) = (self.bmc.take(), self.place.take()) {
+            self.leave_bmc(bmc, place.target);
+        }
+    }
+
+    fn leave_bmc(&self, bmc: BmcKey, target: BmcTarget) {
+        let node = self.id;
+        let forget = Forget { bmc, node, target };
+        if self.shared.pool.try_send(forget).is_err() {
             tracing::debug!(node = %self.id, "the sync pool was too busy to forget a BMC; its session will expire");
         }
     }

@@ -92,8 +92,8 @@ impl Bench {
             Arc::new(TestBmc::default()),
             lease.clone(),
             Handle::current(),
-        );
-        let pool = actix::Actor::start(pool);
+        )
+        .open();
         let shared = Shared::new(
             env.clone(),
             cluster.state.clone(),
@@ -101,10 +101,7 @@ impl Bench {
             member,
             lease.clone(),
             "one".into(),
-            pool.clone().recipient(),
-            pool.clone().recipient(),
-            pool.clone().recipient(),
-            pool.recipient(),
+            pool,
             BlockPrefix::default(),
             Arc::new(Knobs::default()),
         );

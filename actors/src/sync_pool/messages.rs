@@ -13,7 +13,7 @@ use baton_model::port::bmc::BmcError;
 // --- Submit -------------------------------------------------------------------------------------
 
 /// Asks for one conversation with a BMC. Exactly one [`BmcReport`] follows, unless the asker cancels or its mailbox
-/// is closed. Send it with `try_send`; a full mailbox means [`baton_model::pool::PoolRefusal::PoolFull`].
+/// is closed. See [`super::PoolAddr::submit`].
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Submit {

@@ -3,30 +3,31 @@
 //! One pool serves a whole conductor process, because its limits are about what the conductor does to one network: a pool
 //! per arbiter or per rack would have to divide limits that only hold in sum, and two nodes with the same BMC could talk
 //! to it at once. One is enough: a decision costs a few microseconds and a conductor needs some thousands a second. The
-//! calls themselves run elsewhere, on the runtime of the given handle, and come back through a bounded channel with
+//! calls themselves run elsewhere, on the runtime of the given handle, and come back through bounded channels with
 //! a place for each of them, so an outcome is never lost, a panicking call included.
 //!
 //! The invariant: a write leaves only if the lease holds at that moment; the check is the last thing before the call.
 
+mod address;
 mod call;
 mod messages;
 
+pub use address::{PoolAddr, PoolBusy};
 pub use messages::{
     Bar, BmcReport, Cancel, Configure, CredentialsChanged, Forget, GetStats, Submit,
 };
 
 use actix::prelude::SendError;
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle,
-    StreamHandler,
+    Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle, StreamHandler,
 };
+use address::{Gathered, Gathering, is_periodic};
 use baton_model::driver::BmcTarget;
 use baton_model::env::{Env, Mono};
+use baton_model::ids::NodeId;
 use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
-use baton_model::pool::{
-    Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Priority, Report, SyncPool, Work,
-};
+use baton_model::pool::{Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Report, SyncPool};
 use baton_model::port::bmc::Bmc;
 use baton_model::port::lease::LeaseCheck;
 use call::{Call, End, Landed};
@@ -41,12 +42,14 @@ use tokio::sync::{Semaphore, mpsc};
 /// Messages that may wait for the pool. A third of 100,000 node actors may wake in the same instant after a long pause
 /// of the process and all fit; the rest are told to come back. 5 MiB when full.
 pub const MAILBOX: usize = 32_768;
-/// Outcomes handled in one go, between which other messages get their turn.
-const LANDED_BATCH: usize = 256;
+/// Outcomes, or gathered questions, handled in one go, between which other messages get their turn.
+const BATCH: usize = 256;
 /// How long the outcome of a read that nobody waits for is held for others like it. Reads leave several at a time and
 /// are answered within some milliseconds of each other: waking the pool and the node actors for each of them is a good
 /// part of what a read costs. It holds their places in flight as long, so it is not done while many wait for places.
 const GATHER: Duration = Duration::from_millis(8);
+/// The same for questions that nobody waits for. Those of one beat are asked within this.
+const GATHER_ASKED: Duration = Duration::from_millis(2);
 /// Sessions that are being ended at once. A politeness to BMCs whose node left; beyond this they expire by themselves.
 const FORGETS_MAX: usize = 128;
 /// How long ending a session may take.
@@ -62,7 +65,7 @@ struct Errand {
     reply_to: Recipient<BmcReport>,
 }
 
-/// The two ways home for an outcome.
+/// One for each of the two ways in which outcomes come home.
 #[derive(Clone)]
 struct Ways<T> {
     /// Of what somebody waits for: handled at once.
@@ -80,6 +83,8 @@ pub struct SyncPoolActor {
     runtime: Handle,
     landing: Ways<mpsc::Sender<Landed>>,
     landed: Option<Ways<mpsc::Receiver<Landed>>>,
+    /// Periodic reads that node actors have asked for.
+    gathering: Arc<Gathering>,
     /// Whether places in flight are scarce, for those who bring outcomes home.
     pressed: Arc<AtomicBool>,
     in_flight_max: usize,
@@ -103,7 +108,7 @@ impl SyncPoolActor {
     ) -> Self {
         let settings = settings.clamped();
         let in_flight_max = settings.in_flight_max();
-        // Each has a place for every call in flight: which way they go is theirs.
+        // Every call in flight may come home by the same way, so each has a place for all of them.
         let (awaited, awaited_landed) = mpsc::channel(in_flight_max);
         let (periodic, periodic_landed) = mpsc::channel(in_flight_max);
         let core = SyncPool::new(settings, env.entropy.next_u64(), env.clock.now());
@@ -118,6 +123,7 @@ impl SyncPoolActor {
                 awaited: awaited_landed,
                 periodic: periodic_landed,
             }),
+            gathering: Arc::default(),
             pressed: Arc::default(),
             in_flight_max,
             forgets: Arc::new(Semaphore::new(FORGETS_MAX)),
@@ -131,11 +137,48 @@ impl SyncPoolActor {
     /// Starts the pool on the current arbiter, with its mailbox at full size before the first message: an actor that is
     /// merely started takes 16 until it has run for the first time.
     #[must_use]
-    pub fn open(self) -> Addr<Self> {
-        Self::create(|ctx| {
+    pub fn open(self) -> PoolAddr {
+        let gathering = self.gathering.clone();
+        let actor = Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             self
-        })
+        });
+        PoolAddr::new(actor, gathering)
+    }
+
+    fn take_in(&mut self, submit: Submit) {
+        let Submit {
+            job,
+            target,
+            cargo,
+            session,
+            reply_to,
+        } = submit;
+        let errand = Errand {
+            target,
+            cargo,
+            session,
+            reply_to,
+        };
+        self.core
+            .submit(self.env.clock.now(), job, errand, &mut self.effects);
+    }
+
+    fn fetch_gathered(&mut self, ctx: &mut Context<Self>) {
+        for submit in self.gathering.take(BATCH) {
+            self.take_in(submit);
+        }
+        if self.gathering.len() > 0 {
+            ctx.notify(Gathered);
+        }
+        self.settle(ctx);
+    }
+
+    /// What a node asked for before it said what is about to be heard.
+    fn catch_up(&mut self, node: NodeId) {
+        for submit in self.gathering.take_of(node) {
+            self.take_in(submit);
+        }
     }
 
     /// Carries out what the core decided and arms the timer anew. Every handler ends here.
@@ -175,9 +218,10 @@ impl SyncPoolActor {
             lease: self.lease.clone(),
         };
         // Its end is the message in the landing channel; the pool counts it as in flight until then.
-        let home = match (job.work, job.priority) {
-            (Work::PowerQuery, Priority::Sync | Priority::Recovery) => &self.landing.periodic,
-            _ => &self.landing.awaited,
+        let home = if is_periodic(job) {
+            &self.landing.periodic
+        } else {
+            &self.landing.awaited
         };
         drop(self.runtime.spawn(call.run(home.clone())));
     }
@@ -318,11 +362,11 @@ fn batches(
 ) -> impl Stream<Item = Batch> {
     stream::unfold((landed, gather), |(mut landed, gather)| async move {
         let mut batch = Vec::new();
-        let count = landed.recv_many(&mut batch, LANDED_BATCH).await;
+        let count = landed.recv_many(&mut batch, BATCH).await;
         let pause = gather();
-        if count > 0 && !pause.is_zero() {
+        if (1..BATCH).contains(&count) && !pause.is_zero() {
             tokio::time::sleep(pause).await;
-            while batch.len() < LANDED_BATCH
+            while batch.len() < BATCH
                 && let Ok(more) = landed.try_recv()
             {
                 batch.push(more);
@@ -347,22 +391,20 @@ impl Handler<Submit> for SyncPoolActor {
     type Result = ();
 
     fn handle(&mut self, message: Submit, ctx: &mut Context<Self>) {
-        let Submit {
-            job,
-            target,
-            cargo,
-            session,
-            reply_to,
-        } = message;
-        let errand = Errand {
-            target,
-            cargo,
-            session,
-            reply_to,
-        };
-        self.core
-            .submit(self.env.clock.now(), job, errand, &mut self.effects);
+        self.take_in(message);
         self.settle(ctx);
+    }
+}
+
+impl Handler<Gathered> for SyncPoolActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Gathered, ctx: &mut Context<Self>) {
+        if self.core.is_pressed() || self.gathering.len() >= BATCH {
+            self.fetch_gathered(ctx);
+        } else {
+            ctx.run_later(GATHER_ASKED, Self::fetch_gathered);
+        }
     }
 }
 
@@ -373,6 +415,7 @@ impl Handler<Cancel> for SyncPoolActor {
 
     fn handle(&mut self, message: Cancel, ctx: &mut Context<Self>) {
         let Cancel { bmc, node, ticket } = message;
+        self.catch_up(node);
         self.core
             .cancel(self.env.clock.now(), bmc, node, ticket, &mut self.effects);
         self.settle(ctx);
@@ -386,6 +429,7 @@ impl Handler<Forget> for SyncPoolActor {
 
     fn handle(&mut self, message: Forget, ctx: &mut Context<Self>) {
         let Forget { bmc, node, target } = message;
+        self.catch_up(node);
         self.core
             .forget(self.env.clock.now(), bmc, node, &mut self.effects);
         self.end_session(target);
@@ -409,6 +453,12 @@ impl Handler<CredentialsChanged> for SyncPoolActor {
             .amend(bmc, node, |errand| errand.target = new.clone());
         self.core
             .credentials_changed(self.env.clock.now(), bmc, &mut self.effects);
+        for mut submit in self.gathering.take_of(node) {
+            if submit.job.endpoint.bmc == bmc {
+                submit.target = new.clone();
+            }
+            self.take_in(submit);
+        }
         if let Some(old) = old {
             self.end_session(old);
         }

@@ -44,6 +44,7 @@ use self::pool::{Limits, Link, Pool, Retired};
 use self::stats::Counters;
 use self::stream::Endpoint;
 use self::tls::TlsConfigs;
+use crate::beat;
 use baton_model::driver::redfish::RedfishTarget;
 use baton_model::node::boot::BootState;
 use baton_model::node::intent::BmcSession;
@@ -380,11 +381,13 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn new(target: &'a RedfishTarget, operation: &'static str, budget: Duration) -> Self {
+        let latest = Instant::now() + budget;
+        let spared = beat::spared(beat::millis(latest), budget);
         Self {
             target,
             operation,
             budget,
-            deadline: Instant::now() + budget,
+            deadline: latest - Duration::from_millis(spared),
             attempts: AtomicU32::new(0),
             bound_to: None,
         }

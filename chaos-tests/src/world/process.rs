@@ -309,10 +309,7 @@ async fn assemble(
         Arc::new(cluster.clone()),
         lease.clone(),
         name.as_str().into(),
-        pool.clone().recipient(),
-        pool.clone().recipient(),
-        pool.clone().recipient(),
-        pool.recipient(),
+        pool,
         BlockPrefix::default(),
         Arc::new(settings::knobs(around.plant)),
     ));

@@ -114,9 +114,12 @@ impl Entry<'_> {
             self.made = self.made.saturating_add(1);
             self.put_object(row);
         }
-        let mine = || self.state.objects().of_node(new.id, Kind::History, None);
-        let spare = mine().count().saturating_sub(history::ROWS_MAX);
-        let oldest: Vec<Uuid> = mine().take(spare).map(|row| row.id).collect();
+        let objects = self.state.objects();
+        let spare = objects
+            .count_of_node(new.id, Kind::History)
+            .saturating_sub(history::ROWS_MAX);
+        let mine = objects.of_node(new.id, Kind::History, None);
+        let oldest: Vec<Uuid> = mine.take(spare).map(|row| row.id).collect();
         for id in oldest {
             self.remove_object(Kind::History, id);
         }
@@ -164,7 +167,7 @@ impl Entry<'_> {
                 ("extra".to_owned(), Value::Object(Map::new())),
             ]));
             let taken = self.state.objects().by_address(Kind::Port, address);
-            let mine = self.state.objects().of_node(node, Kind::Port, None).count();
+            let mine = self.state.objects().count_of_node(node, Kind::Port);
             if taken.is_none() && mine < PER_NODE_MAX {
                 self.put_new(port);
             }

@@ -58,6 +58,14 @@ impl Objects {
             })
     }
 
+    /// How many [`Self::of_node`] finds from the start.
+    #[must_use]
+    pub fn count_of_node(&self, node: NodeId, kind: Kind) -> usize {
+        self.by_node
+            .range((node, kind, 0)..=(node, kind, u64::MAX))
+            .count()
+    }
+
     /// Every object, by kind and id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Object>> {
         self.all.values()

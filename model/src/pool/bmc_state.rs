@@ -29,8 +29,8 @@ pub(super) struct BmcState {
     read_at: Mono,
     write_at: Mono,
     pub(super) touched_at: Mono,
-    /// When its credentials changed last: what was asked with the old ones proves nothing.
-    credentials_at: Mono,
+    /// Its credentials have changed since it was first asked.
+    credentials_changed: bool,
     pub(super) flying: Option<JobId>,
     /// The job that stands in its block's ready set, and where.
     pub(super) offer: Option<(Class, JobId)>,
@@ -95,7 +95,7 @@ impl BmcState {
             read_at: Mono(0),
             write_at: Mono(0),
             touched_at: now,
-            credentials_at: Mono(0),
+            credentials_changed: false,
             flying: None,
             offer: None,
             hold: None,
@@ -308,15 +308,10 @@ impl BmcState {
     }
 
     /// New credentials: whatever barred the BMC is over.
-    pub(super) fn credentials_changed(&mut self, now: Mono) {
+    pub(super) fn credentials_changed(&mut self) {
         self.trouble = None;
         self.answered_at = Mono(0);
-        self.credentials_at = stamp(now);
-    }
-
-    /// Whether a call that left at `started` used credentials that have changed since.
-    pub(super) const fn is_outdated(&self, started: Mono) -> bool {
-        started.0 <= self.credentials_at.0 && self.credentials_at.0 > 0
+        self.credentials_changed = true;
     }
 
     pub(super) fn refused(&mut self, last: BmcError, now: Mono, told: &PoolSettings) {
@@ -333,7 +328,7 @@ impl BmcState {
 
     /// Another conductor, or this one in a former life, was refused. What the BMC told us ourselves counts for more.
     pub(super) fn bar(&mut self, last: BmcError, now: Mono, told: &PoolSettings) -> bool {
-        let knows_better = self.answered_at != Mono(0) || self.credentials_at != Mono(0);
+        let knows_better = self.answered_at != Mono(0) || self.credentials_changed;
         if knows_better || self.auth_broken().is_some() {
             return false;
         }

@@ -149,6 +149,8 @@ struct Flight {
     late_at: Mono,
     /// Whether silence within this budget means anything.
     telling: bool,
+    /// The credentials have changed since: that the old ones were refused means nothing.
+    outdated: bool,
 }
 
 #[derive(Default)]
@@ -159,7 +161,7 @@ struct Block {
     listed: [Option<JobId>; CLASSES],
 }
 
-/// Jobs that may wait for each place in flight before the pool is pressed for places. A beat of node actors brings some.
+/// BMCs that may wait for each call in flight before the pool is pressed for places. A beat of node actors brings some.
 const PRESSED_AT: usize = 4;
 
 /// First quota of the suspect lane; see `learn`.
@@ -175,6 +177,8 @@ pub struct SyncPool<T> {
     jobs: BTreeMap<JobId, Entry<T>>,
     pub(super) bmcs: BTreeMap<BmcKey, BmcState>,
     blocks: BTreeMap<BlockKey, Block>,
+    /// BMCs that stand in a ready set.
+    ready: [usize; LANES],
     eligible: [BTreeSet<(JobId, BlockKey)>; CLASSES],
     deadlines: BTreeSet<(Mono, JobId)>,
     holds: BTreeSet<(Mono, BmcKey)>,
@@ -201,6 +205,7 @@ impl<T> SyncPool<T> {
             jobs: BTreeMap::new(),
             bmcs: BTreeMap::new(),
             blocks: BTreeMap::new(),
+            ready: [0; LANES],
             eligible: Default::default(),
             deadlines: BTreeSet::new(),
             holds: BTreeSet::new(),
@@ -251,11 +256,12 @@ impl<T> SyncPool<T> {
         self.jobs.get(&id).map(|entry| (&entry.job, &entry.payload))
     }
 
-    /// Whether so many jobs wait that a place in flight must not be held for a moment longer than its call.
+    /// Whether so many BMCs wait, for whatever limit, that a place in flight must not be held for a moment longer than its
+    /// call. Suspects count on neither side: their calls take seconds.
     #[must_use]
     pub fn is_pressed(&self) -> bool {
-        let waiting: usize = self.waiting.iter().sum();
-        waiting > self.knee.limit().saturating_mul(PRESSED_AT)
+        let healthy = Lane::Healthy as usize;
+        self.ready[healthy] > self.in_flight[healthy].saturating_mul(PRESSED_AT)
     }
 
     // --- Inputs -----------------------------------------------------------------------------------
@@ -415,10 +421,14 @@ impl<T> SyncPool<T> {
         }
     }
 
-    /// The operator changed the credentials or address: whatever barred the BMC is over.
+    /// The operator changed the credentials: whatever barred the BMC is over.
     pub fn credentials_changed(&mut self, now: Mono, bmc: BmcKey, out: &mut Vec<Effect<T>>) {
         if let Some(state) = self.bmcs.get_mut(&bmc) {
-            state.credentials_changed(now);
+            state.credentials_changed();
+            let flying = state.flying.and_then(|id| self.jobs.get_mut(&id));
+            if let Some(flight) = flying.and_then(|entry| entry.flight.as_mut()) {
+                flight.outdated = true;
+            }
             self.offer(now, bmc, out);
             self.dispatch(now, out);
         }

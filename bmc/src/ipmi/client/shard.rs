@@ -2,6 +2,7 @@
 //! runs timers, and many datagrams per wake-up.
 
 use super::table::{CallId, Effects, Outgoing, Table};
+use crate::beat;
 use crate::ipmi::session::{Ignored, Job, Reply, SessionIds};
 use crate::ipmi::wire::packet::decode;
 use baton_model::driver::ipmi::IpmiTarget;
@@ -56,7 +57,6 @@ pub(super) struct Shard {
     /// When the task means to wake up; a call that needs it sooner says so through `rearm`.
     wake_at: AtomicU64,
     rearm: Notify,
-    epoch: Instant,
     pub(super) counters: Counters,
 }
 
@@ -94,14 +94,12 @@ impl Shard {
             table: Mutex::new(Table::new(rng, warm_max)),
             wake_at: AtomicU64::new(u64::MAX),
             rearm: Notify::new(),
-            epoch: Instant::now(),
             counters: Counters::default(),
         })
     }
 
-    fn now(&self) -> Mono {
-        let elapsed = self.epoch.elapsed().as_millis();
-        Mono(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    fn now() -> Mono {
+        Mono(beat::millis(Instant::now()))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -123,7 +121,9 @@ impl Shard {
             id: None,
         };
         self.step(|table, now, fx| {
-            claim.id = table.submit(address, target, job, (now, now + budget), caller, fx);
+            let latest = now + budget;
+            let deadline = Mono(latest.0 - beat::spared(latest.0, budget));
+            claim.id = table.submit(address, target, job, (now, deadline), caller, fx);
         });
         let result = result.await;
         claim.id = None;
@@ -154,7 +154,7 @@ impl Shard {
     fn step(&self, run: impl FnOnce(&mut Table, Mono, &mut Effects)) {
         let mut fx = EFFECTS.take().unwrap_or_default();
         fx.clear();
-        let now = self.now();
+        let now = Self::now();
         let wake_at = {
             let mut table = self.table();
             run(&mut table, now, &mut fx);
@@ -177,8 +177,8 @@ impl Shard {
             call,
         } in &fx.sends
         {
-            match self.socket.try_send_to(&fx.bytes[start..end], to) {
-                Ok(_) => {
+            match self.send(&fx.bytes[start..end], to) {
+                Ok(()) => {
                     self.counters.sent.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) => failed.extend(call.map(|call| (call, error))),
@@ -207,11 +207,23 @@ impl Shard {
         fx.clear();
     }
 
+    fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        match self.socket.try_send_to(datagram, to) {
+            // Of a new socket tokio does not know yet whether it has room; the kernel does.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket2::SockRef::from(&self.socket)
+                    .send_to(datagram, &to.into())
+                    .map(|_| ())
+            }
+            sent => sent.map(|_| ()),
+        }
+    }
+
     /// Reads and answers for ever.
     pub(super) async fn run(self: Arc<Self>) {
         let mut buffer = vec![0; BUFFER];
         let mut fx = Effects::default();
-        let sleep = tokio::time::sleep_until(self.epoch);
+        let sleep = tokio::time::sleep_until(beat::epoch());
         tokio::pin!(sleep);
         let mut armed = Mono(0);
         loop {
@@ -221,7 +233,7 @@ impl Shard {
                 armed = wake_at;
                 // A year stands for never; tokio's wheel does not reach much farther.
                 let wait = Duration::from_millis(wake_at.0).min(Duration::from_secs(31_536_000));
-                sleep.as_mut().reset(self.epoch + wait);
+                sleep.as_mut().reset(beat::epoch() + wait);
             }
             tokio::select! {
                 biased;
@@ -238,7 +250,7 @@ impl Shard {
                 () = &mut sleep, if wake_at.0 != u64::MAX => armed = Mono(0),
                 () = self.rearm.notified() => {}
             }
-            let now = self.now();
+            let now = Self::now();
             if now >= wake_at {
                 self.table().fire(now, &mut fx);
                 self.carry_out(&mut fx, now);
@@ -248,7 +260,7 @@ impl Shard {
 
     /// Reads until the socket is empty or a batch is full; returns whether it was the batch.
     fn drain(&self, buffer: &mut [u8], fx: &mut Effects) -> bool {
-        let now = self.now();
+        let now = Self::now();
         for _ in 0..BATCH_MAX {
             let (length, from) = match self.socket.try_recv_from(buffer) {
                 Ok(received) => received,

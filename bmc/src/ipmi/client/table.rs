@@ -29,8 +29,8 @@ const SWEEP_MAX: usize = 128;
 /// How often idle sessions are looked at. [`IDLE_MAX`] leaves 7 s before BMCs act by themselves.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Timers fire in whole ticks of this, all that have become due at once: each wake-up of a thread costs more than what
-/// most timers do. The shortest wait for an answer is eight times as long, so nobody notices.
-const TICK_MS: u64 = 32;
+/// most timers do. The shortest wait for an answer is four times as long, so nobody notices.
+const TICK_MS: u64 = 64;
 /// How soon a datagram is offered again that the kernel had no room for, at the next tick.
 const POSTPONE: Duration = Duration::from_millis(5);
 

@@ -32,7 +32,7 @@ impl<T> SyncPool<T> {
         match outcome {
             Outcome::NotMade => {}
             Outcome::Lost => self.counters.lost += 1,
-            Outcome::Failed(BmcError::Refused { .. }) if state.is_outdated(flight.started) => {
+            Outcome::Failed(BmcError::Refused { .. }) if flight.outdated => {
                 self.counters.auth_refused += 1;
             }
             Outcome::Answered

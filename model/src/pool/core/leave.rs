@@ -92,6 +92,7 @@ impl<T> SyncPool<T> {
             lane,
             late_at,
             telling: budget * 2 >= wanted,
+            outdated: false,
         });
         let waited = now.since(entry.submitted);
         self.counters.left(job.priority, waited);

@@ -50,6 +50,7 @@ impl<T> SyncPool<T> {
             }
             let ready = &mut self.blocks.entry(block).or_default().ready;
             ready[class.index()].insert((id, key));
+            self.ready[class.lane() as usize] += 1;
             self.list(block, class);
         }
         for (id, refusal) in shut {
@@ -67,8 +68,10 @@ impl<T> SyncPool<T> {
         }
         if let Some((class, id)) = state.offer.take() {
             let block = state.block;
-            if let Some(found) = self.blocks.get_mut(&block) {
-                found.ready[class.index()].remove(&(id, key));
+            if let Some(found) = self.blocks.get_mut(&block)
+                && found.ready[class.index()].remove(&(id, key))
+            {
+                self.ready[class.lane() as usize] -= 1;
             }
             self.list(block, class);
         }

@@ -51,13 +51,16 @@ impl<T> SyncPool<T> {
             self.holds.len(),
             self.bmcs.values().filter(|s| s.hold.is_some()).count()
         );
-        let offers = self
-            .bmcs
-            .values()
-            .filter(|state| state.offer.is_some())
-            .count();
+        let mut offers = [0; LANES];
+        for (class, _) in self.bmcs.values().filter_map(|state| state.offer) {
+            offers[class.lane() as usize] += 1;
+        }
+        assert_eq!(offers, self.ready);
         let ready = |block: &Block| block.ready.iter().map(BTreeSet::len).sum::<usize>();
-        assert_eq!(offers, self.blocks.values().map(ready).sum::<usize>());
+        assert_eq!(
+            offers.iter().sum::<usize>(),
+            self.blocks.values().map(ready).sum::<usize>()
+        );
         for (key, block) in &self.blocks {
             let counted = per_block.get(key).copied().unwrap_or_default();
             assert_eq!(block.in_flight, counted);

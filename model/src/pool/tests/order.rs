@@ -207,6 +207,28 @@ fn forgetting_a_node_rejects_its_jobs_and_keeps_those_of_the_neighbour() {
 }
 
 #[test]
+fn places_are_scarce_whatever_limits_them() {
+    let narrow = PoolSettings {
+        block_max: 1,
+        ..PoolSettings::default()
+    };
+    let mut rig = Rig::new(narrow);
+    for n in 0..5 {
+        assert!(!rig.pool.is_pressed(), "{n}");
+        rig.submit(job(START, n, Priority::Sync));
+    }
+    assert!(!rig.pool.is_pressed(), "four wait for one place");
+    rig.submit(job(START, 5, Priority::Sync));
+    assert!(rig.pool.is_pressed());
+    // A beat of reads that all may leave presses nobody.
+    let mut rig = Rig::new(PoolSettings::default());
+    for n in 0..100 {
+        rig.submit(job(START, 100 * n, Priority::Sync));
+    }
+    assert!(!rig.pool.is_pressed());
+}
+
+#[test]
 fn idle_bmcs_are_forgotten_in_the_end() {
     let mut rig = Rig::new(PoolSettings::default());
     for n in 0..50 {
