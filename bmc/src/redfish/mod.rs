@@ -381,13 +381,13 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn new(target: &'a RedfishTarget, operation: &'static str, budget: Duration) -> Self {
-        let latest = Instant::now() + budget;
-        let spared = beat::spared(beat::millis(latest), budget);
+        let latest = beat::millis(Instant::now() + budget);
+        let deadline = latest - beat::spared(latest, budget);
         Self {
             target,
             operation,
             budget,
-            deadline: latest - Duration::from_millis(spared),
+            deadline: beat::epoch() + Duration::from_millis(deadline),
             attempts: AtomicU32::new(0),
             bound_to: None,
         }
