@@ -169,8 +169,8 @@ impl ClusterState {
         }
         let rightful = claimants
             .filter_map(|id| self.nodes.get(&id))
-            .min_by_key(|node| {
-                let state = node.provision_state;
+            .min_by_key(|claimant| {
+                let state = claimant.provision_state;
                 let unsure = matches!(
                     state,
                     ProvisionState::Verifying
@@ -182,7 +182,7 @@ impl ClusterState {
                 } else {
                     u8::from(unsure)
                 };
-                (standing, node.serial)
+                (standing, claimant.serial)
             });
         rightful.filter(|other| other.id != node)
     }

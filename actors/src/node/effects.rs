@@ -309,7 +309,11 @@ impl NodeActor {
             (_, None) => false,
             (None, _) => true,
         };
-        if !stays && let Some(old) = &old {
+        // A node that was kept from its BMC, which is another node's, has nothing to leave there.
+        if !stays
+            && let Some(old) = &old
+            && self.bmc.take_if(|bmc| *bmc == old.endpoint.bmc).is_some()
+        {
             self.leave_bmc(old.endpoint.bmc, old.target.clone());
         }
         let Some(place) = new else { return };

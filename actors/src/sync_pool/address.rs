@@ -1,8 +1,9 @@
 //! The way into the pool.
 //!
 //! What somebody waits for goes straight to the actor's mailbox. Periodic reads, which node actors ask for by the dozen
-//! within a millisecond or two of each beat, gather beside it and wake the pool once. The invariant: nothing that a node
-//! says later is heard before what it asked for here.
+//! within a millisecond or two of each beat, gather beside it and wake the pool once. The invariant: what a node asked for
+//! here is heard before its later [`Cancel`](super::Cancel), [`Forget`](super::Forget) or
+//! [`CredentialsChanged`](super::CredentialsChanged).
 
 use super::{MAILBOX, Submit, SyncPoolActor};
 use actix::dev::ToEnvelope;
@@ -84,7 +85,7 @@ impl PoolAddr {
             return self.actor.try_send(submit).map_err(|_| PoolBusy);
         }
         let mut waiting = self.gathering.lock();
-        if waiting.len() >= MAILBOX {
+        if waiting.len() >= MAILBOX || !self.actor.connected() {
             return Err(PoolBusy);
         }
         // Said before the lock is let go: whoever comes next relies on it.

@@ -27,7 +27,9 @@ use baton_model::env::{Env, Mono};
 use baton_model::ids::NodeId;
 use baton_model::json::Json;
 use baton_model::node::intent::BmcSession;
-use baton_model::pool::{Effect, Failure, Job, JobId, PoolRefusal, PoolSettings, Report, SyncPool};
+use baton_model::pool::{
+    Effect, Failure, Job, JobId, MachineKey, PoolRefusal, PoolSettings, Report, SyncPool,
+};
 use baton_model::port::bmc::Bmc;
 use baton_model::port::lease::LeaseCheck;
 use call::{Call, End, Landed};
@@ -174,11 +176,14 @@ impl SyncPoolActor {
         self.settle(ctx);
     }
 
-    /// What a node asked for before it said what is about to be heard.
-    fn catch_up(&mut self, node: NodeId) {
-        for submit in self.gathering.take_of(node) {
+    /// Takes in what a node asked for before it said what is now heard, but for those reads that `withdraws` names.
+    fn catch_up(&mut self, node: NodeId, withdraws: impl Fn(&Job) -> bool) -> Vec<Submit> {
+        let gathered = self.gathering.take_of(node).into_iter();
+        let (withdrawn, others) = gathered.partition::<Vec<_>, _>(|submit| withdraws(&submit.job));
+        for submit in others {
             self.take_in(submit);
         }
+        withdrawn
     }
 
     /// Carries out what the core decided and arms the timer anew. Every handler ends here.
@@ -400,7 +405,7 @@ impl Handler<Gathered> for SyncPoolActor {
     type Result = ();
 
     fn handle(&mut self, _: Gathered, ctx: &mut Context<Self>) {
-        if self.core.is_pressed() || self.gathering.len() >= BATCH {
+        if self.gathering.len() >= BATCH {
             self.fetch_gathered(ctx);
         } else {
             ctx.run_later(GATHER_ASKED, Self::fetch_gathered);
@@ -415,7 +420,7 @@ impl Handler<Cancel> for SyncPoolActor {
 
     fn handle(&mut self, message: Cancel, ctx: &mut Context<Self>) {
         let Cancel { bmc, node, ticket } = message;
-        self.catch_up(node);
+        self.catch_up(node, |job| job.ticket == ticket);
         self.core
             .cancel(self.env.clock.now(), bmc, node, ticket, &mut self.effects);
         self.settle(ctx);
@@ -429,7 +434,11 @@ impl Handler<Forget> for SyncPoolActor {
 
     fn handle(&mut self, message: Forget, ctx: &mut Context<Self>) {
         let Forget { bmc, node, target } = message;
-        self.catch_up(node);
+        for Submit { job, reply_to, .. } in self.catch_up(node, |job| job.endpoint.bmc == bmc) {
+            let refusal = PoolRefusal::Forgotten { work: job.work };
+            let report = self.report(&job, None, None, Err(Failure::Refused(refusal)));
+            self.deliver(reply_to, report, ctx);
+        }
         self.core
             .forget(self.env.clock.now(), bmc, node, &mut self.effects);
         self.end_session(target);
@@ -449,14 +458,19 @@ impl Handler<CredentialsChanged> for SyncPoolActor {
             new,
             old,
         } = message;
+        // What was meant for another machine is never sent to this one.
+        let machine = MachineKey::of(node, &new);
+        let amend = |target: &mut BmcTarget| {
+            if MachineKey::of(node, target) == machine {
+                *target = new.clone();
+            }
+        };
         self.core
-            .amend(bmc, node, |errand| errand.target = new.clone());
+            .amend(bmc, node, |errand| amend(&mut errand.target));
         self.core
             .credentials_changed(self.env.clock.now(), bmc, &mut self.effects);
         for mut submit in self.gathering.take_of(node) {
-            if submit.job.endpoint.bmc == bmc {
-                submit.target = new.clone();
-            }
+            amend(&mut submit.target);
             self.take_in(submit);
         }
         if let Some(old) = old {

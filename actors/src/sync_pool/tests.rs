@@ -471,6 +471,57 @@ async fn what_a_node_says_does_not_overtake_the_read_it_asked_for_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bmc_that_a_node_has_left_is_not_asked_for_it_any_more() {
+    local(async {
+        let bmc = Arc::new(Faulty::default());
+        let mut bench = Bench::new(bmc.clone(), PoolSettings::default());
+        let (job, target) = bench.job(1, Work::PowerQuery, Priority::Sync);
+        bench.ask_as(1, Work::PowerQuery, Priority::Sync);
+        let forget = Forget {
+            bmc: job.endpoint.bmc,
+            node: job.node,
+            target,
+        };
+        bench.pool.send(forget).await.unwrap();
+        assert!(matches!(
+            bench.report().await.outcome,
+            Err(Failure::Refused(PoolRefusal::Forgotten { .. }))
+        ));
+        assert_eq!(*bmc.asked.lock().unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_one_machine_is_never_sent_to_another() {
+    local(async {
+        let bmc = Arc::new(Faulty::default());
+        let mut bench = Bench::new(bmc.clone(), PoolSettings::default());
+        let (job, old) = bench.job(1, Work::PowerQuery, Priority::User);
+        let (_, other) = bench.job(2, Work::PowerQuery, Priority::User);
+        bench.submit(job, old.clone());
+        bench.submit(job, old.clone());
+        let periodic = Job {
+            priority: Priority::Sync,
+            ..job
+        };
+        bench.submit(periodic, old.clone());
+        let changed = CredentialsChanged {
+            bmc: job.endpoint.bmc,
+            node: job.node,
+            new: other,
+            old: None,
+        };
+        bench.pool.send(changed).await.unwrap();
+        for _ in 0..3 {
+            assert!(bench.report().await.outcome.is_ok());
+        }
+        assert_eq!(*bmc.asked.lock().unwrap(), [old.clone(), old.clone(), old]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_periodic_read_of_a_crowd_is_answered() {
     local(async {
         let mut bench =

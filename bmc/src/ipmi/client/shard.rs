@@ -231,9 +231,12 @@ impl Shard {
             self.wake_at.store(wake_at.0, Ordering::Release);
             if wake_at != armed {
                 armed = wake_at;
-                // A year stands for never; tokio's wheel does not reach much farther.
-                let wait = Duration::from_millis(wake_at.0).min(Duration::from_secs(31_536_000));
-                sleep.as_mut().reset(beat::epoch() + wait);
+                // What stands for never is not waited for below.
+                if wake_at.0 != u64::MAX {
+                    sleep
+                        .as_mut()
+                        .reset(beat::epoch() + Duration::from_millis(wake_at.0));
+                }
             }
             tokio::select! {
                 biased;
