@@ -24,9 +24,13 @@ pub(crate) fn millis(at: Instant) -> u64 {
     u64::try_from(since).unwrap_or(u64::MAX)
 }
 
-/// How many milliseconds before `end` a call of this budget ends, so as to end at a beat.
-pub(crate) fn spared(end_ms: u64, budget: Duration) -> u64 {
-    if budget < LONG { 0 } else { end_ms % BEAT_MS }
+/// When a call ends, in milliseconds since [`epoch`], that has this budget and may take until `latest_ms`.
+pub(crate) fn end(latest_ms: u64, budget: Duration) -> u64 {
+    if budget < LONG {
+        latest_ms
+    } else {
+        latest_ms - latest_ms % BEAT_MS
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +39,7 @@ mod tests {
 
     #[test]
     fn long_calls_end_together_and_none_too_late() {
-        for (begin, budget, end) in [
+        for (begin, budget, ends) in [
             (0, 2_000, 1_920),
             (47, 2_000, 1_920),
             (48, 2_000, 2_048),
@@ -43,9 +47,8 @@ mod tests {
             (3, 1_023, 1_026),
             (3, 200, 203),
         ] {
-            let latest = begin + budget;
-            let ends = latest - spared(latest, Duration::from_millis(budget));
-            assert_eq!(ends, end, "{begin} ms, {budget} ms");
+            let given = end(begin + budget, Duration::from_millis(budget));
+            assert_eq!(given, ends, "{begin} ms, {budget} ms");
         }
     }
 }

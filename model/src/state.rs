@@ -395,9 +395,10 @@ impl ClusterState {
             *old = node;
             return;
         }
-        let same = self.nodes.get(&node.id).is_some_and(|old| {
-            old.driver_info == node.driver_info && old.interfaces.power == node.interfaces.power
-        });
+        let same = self
+            .nodes
+            .get(&node.id)
+            .is_some_and(|old| is_same_machine(old, &node));
         if !same {
             self.leave_machine(node.id);
             if let Some(machine) = machine_of(&node) {
@@ -503,8 +504,12 @@ fn is_found_alike(old: &NodeRecord, new: &NodeRecord) -> bool {
         && old.name == new.name
         && old.instance_uuid == new.instance_uuid
         && old.parent_node == new.parent_node
-        && old.interfaces.power == new.interfaces.power
-        && old.driver_info == new.driver_info
+        && is_same_machine(old, new)
+}
+
+/// Whether both records say the same of what [`machine_of`] looks at.
+fn is_same_machine(old: &NodeRecord, new: &NodeRecord) -> bool {
+    old.driver_info == new.driver_info && old.interfaces.power == new.interfaces.power
 }
 
 /// The machine behind the node's BMC, if it has one and its `driver_info` can be read.

@@ -381,13 +381,12 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn new(target: &'a RedfishTarget, operation: &'static str, budget: Duration) -> Self {
-        let latest = beat::millis(Instant::now() + budget);
-        let deadline = latest - beat::spared(latest, budget);
+        let end = beat::end(beat::millis(Instant::now() + budget), budget);
         Self {
             target,
             operation,
             budget,
-            deadline: beat::epoch() + Duration::from_millis(deadline),
+            deadline: beat::epoch() + Duration::from_millis(end),
             attempts: AtomicU32::new(0),
             bound_to: None,
         }

@@ -121,8 +121,7 @@ impl Shard {
             id: None,
         };
         self.step(|table, now, fx| {
-            let latest = now + budget;
-            let deadline = Mono(latest.0 - beat::spared(latest.0, budget));
+            let deadline = Mono(beat::end((now + budget).0, budget));
             claim.id = table.submit(address, target, job, (now, deadline), caller, fx);
         });
         let result = result.await;

@@ -2,6 +2,14 @@
 
 use super::*;
 
+fn busy() -> BmcError {
+    BmcError::Busy {
+        bmc: "10.0.0.1:443".into(),
+        reason: "insufficient resources for session".into(),
+        retry_after: Some(secs(10)),
+    }
+}
+
 fn broken() -> Rig {
     let mut rig = Rig::new(PoolSettings::default());
     for _ in 0..3 {
@@ -154,13 +162,8 @@ fn a_refusal_of_the_old_credentials_does_not_bar_the_new_ones() {
 
 #[test]
 fn a_refusal_of_the_new_credentials_bars_the_bmc_even_if_they_left_in_the_same_millisecond() {
-    let busy = BmcError::Busy {
-        bmc: "10.0.0.1:443".into(),
-        reason: "insufficient resources for session".into(),
-        retry_after: Some(secs(10)),
-    };
     let mut rig = Rig::new(PoolSettings::default());
-    rig.ask(job(rig.now, 1, Priority::Sync), Outcome::Failed(&busy));
+    rig.ask(job(rig.now, 1, Priority::Sync), Outcome::Failed(&busy()));
     let patient = rig.submit(job(rig.now, 1, Priority::Sync));
     rig.pool
         .credentials_changed(rig.now, BmcKey(1), &mut rig.out);
@@ -175,13 +178,8 @@ fn a_refusal_of_the_new_credentials_bars_the_bmc_even_if_they_left_in_the_same_m
 
 #[test]
 fn a_busy_bmc_is_left_alone_for_as_long_as_it_asks() {
-    let busy = BmcError::Busy {
-        bmc: "10.0.0.1:443".into(),
-        reason: "insufficient resources for session".into(),
-        retry_after: Some(secs(10)),
-    };
     let mut rig = Rig::new(PoolSettings::default());
-    rig.ask(job(rig.now, 1, Priority::Sync), Outcome::Failed(&busy));
+    rig.ask(job(rig.now, 1, Priority::Sync), Outcome::Failed(&busy()));
     let patient = rig.submit(job(rig.now, 1, Priority::Sync));
     assert_eq!(rig.started(), []);
     let refusal = rig.refusal(Job {
