@@ -5,6 +5,7 @@
 
 use super::endpoint::{BlockKey, Endpoint, Protocol};
 use super::job::{Job, PoolRefusal, Priority};
+use super::knee::QUICK;
 use super::settings::PoolSettings;
 use super::{Class, JobId, Lane};
 use crate::env::Mono;
@@ -259,7 +260,8 @@ impl BmcState {
         }
     }
 
-    /// The BMC said something. Returns the round trip over its best one in thousandths, if one is known.
+    /// The BMC said something. Returns the round trip over its best one in thousandths, if one is known, both as if nothing
+    /// came sooner than [`QUICK`].
     pub(super) fn answered(&mut self, rtt: Option<Duration>, now: Mono) -> Option<u64> {
         self.trouble = None;
         self.answered_at = stamp(now);
@@ -270,7 +272,8 @@ impl BmcState {
             self.best_us = sample;
             return None;
         }
-        let inflation = u64::from(sample) * 1000 / u64::from(self.best_us.max(1));
+        let slow = |us: u32| Duration::from_micros(us.into()).max(QUICK).as_micros();
+        let inflation = slow(sample) * 1000 / slow(self.best_us);
         let error = sample.abs_diff(self.srtt_us);
         self.deviation_us = self.deviation_us - self.deviation_us / 4 + error / 4;
         self.srtt_us = (self.srtt_us - self.srtt_us / 8)
@@ -278,7 +281,7 @@ impl BmcState {
             .max(1);
         let drift = self.srtt_us.saturating_sub(self.best_us) / 64;
         self.best_us = self.best_us.saturating_add(drift).min(sample);
-        Some(inflation)
+        u64::try_from(inflation).ok()
     }
 
     /// The BMC was silent. `spread` is a random number for the jitter.

@@ -329,6 +329,7 @@ impl<T> SyncPool<T> {
         let key = job.endpoint.bmc;
         self.lates.remove(&(flight.late_at, id));
         self.in_flight[flight.lane as usize] -= 1;
+        self.knee.in_flight(now, self.in_flight[0]);
         self.land_in_block(job.endpoint.block, flight.lane);
         self.learn(now, &job, flight, rtt, outcome);
         self.advance(now, out);

@@ -4,12 +4,20 @@
 //! Silences alone are a bad signal: a rack that loses power is silent however little one sends, and shrinking for it
 //! would punish the healthy rest. So each decrease is a *trial*: if throughput falls with it, the cause was not our
 //! load, the limit goes back and this much loss is tolerated for a while. Increases are checked alike, by milestones.
+//!
+//! Throughput is that of a place in flight while it is taken, times the limit (Little's law). The machines of one beat
+//! leave in a few waves, and then nobody wants anything until the next beat: answers by the clock would tell of the
+//! demand, which no limit changes, and the limit would only ever go down.
+//!
 //! The invariant: `limit_min <= limit <= limit_max`, and a limit that does not bind is never raised.
 
 use super::settings::PoolSettings;
 use crate::env::Mono;
 use std::time::Duration;
 
+/// Calls that are quicker than this are alike: outcomes of periodic reads are held for 8 ms, so a shorter queue in the
+/// network delays nobody, and avoiding it would cut each beat of reads into many waves.
+pub(super) const QUICK: Duration = Duration::from_millis(10);
 /// Shortest window over which throughput is judged: two hundred round trips of 2.5 ms.
 const WINDOW_MIN: Duration = Duration::from_millis(500);
 /// A window with fewer outcomes than this goes on: 100 outcomes put the noise of a rate at 10 %.
@@ -60,6 +68,8 @@ pub(super) struct Knee {
     tolerated: Tolerated,
     /// Mean inflation of a window at rest: the least one seen, drifting up slowly.
     resting_permille: u64,
+    /// Calls in flight, and since when.
+    flying: (usize, Mono),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +82,22 @@ struct Window {
     rtt_sum: u64,
     bound: bool,
     peak: usize,
+    /// How long places in flight were taken, all of them together.
+    taken_ms: u64,
+}
+
+impl Window {
+    /// Answers per thousand seconds that `limit` places give when all are taken.
+    fn rate(&self, limit: usize) -> u64 {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let least_ms = self.answers.saturating_mul(millis(QUICK));
+        let answers = self.answers.saturating_mul(1_000_000);
+        answers.saturating_mul(limit) / self.taken_ms.max(least_ms).max(1)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +138,7 @@ impl Knee {
                 next: TOLERATE_MIN,
             },
             resting_permille: SAMPLE_PERMILLE_MAX,
+            flying: (0, now),
         }
     }
 
@@ -157,11 +184,14 @@ impl Knee {
         self.window.bound = true;
     }
 
-    /// So many are in flight now.
-    pub(super) const fn in_flight(&mut self, count: usize) {
-        if count > self.window.peak {
-            self.window.peak = count;
-        }
+    /// So many are in flight from now on.
+    pub(super) fn in_flight(&mut self, now: Mono, count: usize) {
+        let (before, since) = self.flying;
+        let span = millis(now.since(since.max(self.window.since)));
+        let places = u64::try_from(before).unwrap_or(u64::MAX);
+        self.window.taken_ms += span.saturating_mul(places);
+        self.window.peak = self.window.peak.max(count);
+        self.flying = (count, now);
     }
 
     /// When the current window may be judged, if there is anything to judge.
@@ -178,6 +208,7 @@ impl Knee {
         if !full && elapsed < WINDOW_MAX {
             return;
         }
+        self.in_flight(now, self.flying.0);
         let window = std::mem::take(&mut self.window);
         self.window.since = now;
         if outcomes < OUTCOMES_MIN {
@@ -185,21 +216,18 @@ impl Knee {
             return;
         }
         let limit = self.limit;
-        self.judge(now, window, elapsed);
+        self.judge(now, window);
         if self.limit != limit {
             let rtt = window.rtt_sum.checked_div(window.answers);
             self.window.since = now + Duration::from_millis(rtt.unwrap_or(0)).min(SETTLE_MAX);
         }
     }
 
-    fn judge(&mut self, now: Mono, window: Window, elapsed: Duration) {
+    fn judge(&mut self, now: Mono, window: Window) {
         if window.answers == 0 {
             return self.blackout(now);
         }
-        let millis = u64::try_from(elapsed.as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1);
-        let rate = window.answers.saturating_mul(1_000_000) / millis;
+        let rate = window.rate(self.limit);
         let loss = window.silences * 1000 / (window.answers + window.silences);
         let inflation = window
             .inflation_sum
@@ -240,7 +268,7 @@ impl Knee {
                 (true, false) => 300,
                 (false, _) => 200,
             };
-            self.cut(now, window, rate, cut);
+            self.cut(now, window, cut);
         } else if window.bound && (inflation <= GROW_INFLATION_PERMILLE || tolerant) {
             self.grow(now, rate);
         }
@@ -256,7 +284,7 @@ impl Knee {
         self.tolerated.until = now;
     }
 
-    fn cut(&mut self, now: Mono, window: Window, rate: u64, cut_permille: u64) {
+    fn cut(&mut self, now: Mono, window: Window, cut_permille: u64) {
         let from = if window.bound {
             self.limit
         } else {
@@ -267,7 +295,7 @@ impl Knee {
         if to < self.limit {
             self.trial = Some(Trial {
                 limit: self.limit,
-                rate,
+                rate: window.rate(from),
                 cut_permille,
             });
             self.limit = to;

@@ -109,7 +109,7 @@ impl<T> SyncPool<T> {
         self.list_lane(block, lane);
         if lane == Lane::Healthy {
             self.lates.insert((late_at, id));
-            self.knee.in_flight(self.in_flight[0]);
+            self.knee.in_flight(now, self.in_flight[0]);
         }
         out.push(Effect::Start { id, budget });
     }
@@ -132,7 +132,7 @@ impl<T> SyncPool<T> {
             && self.may_move_late()
         {
             self.lates.remove(&(at, id));
-            self.note_late(id);
+            self.note_late(now, id);
         }
     }
 
@@ -141,7 +141,7 @@ impl<T> SyncPool<T> {
     }
 
     /// Moves a late call out of the healthy lane, so that its place is free.
-    pub(super) fn note_late(&mut self, id: JobId) {
+    pub(super) fn note_late(&mut self, now: Mono, id: JobId) {
         let Some(entry) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -152,6 +152,7 @@ impl<T> SyncPool<T> {
         self.counters.moved_late += 1;
         self.in_flight[0] -= 1;
         self.in_flight[1] += 1;
+        self.knee.in_flight(now, self.in_flight[0]);
         if let Some(found) = self.blocks.get_mut(&block) {
             found.in_flight[0] -= 1;
             found.in_flight[1] += 1;

@@ -17,6 +17,8 @@ struct Switch {
     bmcs: u64,
     /// Each wants to be read this often; 0: again at once.
     interval_us: u64,
+    /// Those that are due within so long of each other are due together.
+    beat_us: u64,
 }
 
 const FOR_EVER: (u64, u64) = (0, 1_000_000);
@@ -30,6 +32,7 @@ const BUSY: Switch = Switch {
     outage: FOR_EVER,
     bmcs: 3_000,
     interval_us: 0,
+    beat_us: 1,
 };
 
 /// A fleet of 20,000 read once a minute, over a switch with room to spare.
@@ -37,6 +40,18 @@ const CALM: Switch = Switch {
     rtt_us: 5_000,
     bmcs: 20_000,
     interval_us: 60_000_000,
+    ..BUSY
+};
+
+/// 10,000 machines of a conductor, read every 16 s in beats of a quarter of a second, by a simulator that
+/// has half a core.
+const BEATS: Switch = Switch {
+    per_second: 30_000,
+    queue: 1_000,
+    rtt_us: 600,
+    bmcs: 10_000,
+    interval_us: 16_000_000,
+    beat_us: 256_000,
     ..BUSY
 };
 
@@ -92,7 +107,8 @@ impl World {
         };
         let apart_us = (switch.interval_us / switch.bmcs).max(10);
         for bmc in 0..switch.bmcs {
-            world.plan(world.now_us + bmc * apart_us, Happening::Wish(bmc));
+            let after = (bmc * apart_us).next_multiple_of(switch.beat_us);
+            world.plan(world.now_us + after, Happening::Wish(bmc));
         }
         world
     }
@@ -353,6 +369,29 @@ fn dead_bmcs_do_not_hide_the_knee() {
         dead_percent: 10,
         ..BUSY
     });
+}
+
+/// What throughput says by the clock is the demand then, whatever the limit.
+#[test]
+fn a_whole_beat_fits_into_the_limit_even_after_a_tenth_of_the_fleet_fell_silent() {
+    let together = 10_000 * 256 / 16_000;
+    for start in [8, 128] {
+        let switch = Switch {
+            dead_percent: 10,
+            outage: (60, FOR_EVER.1),
+            ..BEATS
+        };
+        let mut world = World::new(switch, from(start));
+        let limit = |world: &World| world.pool.stats(Mono(world.now_us / 1000)).limit;
+        world.run_until(secs(60));
+        assert!(limit(&world) >= together, "from {start}: {}", limit(&world));
+        world.run_until(secs(120));
+        assert!(
+            limit(&world) >= together * 9 / 10,
+            "from {start}, some silent: {}",
+            limit(&world)
+        );
+    }
 }
 
 /// What all but one in a hundred of the reads of healthy BMCs took, in microseconds.
