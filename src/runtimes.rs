@@ -40,8 +40,14 @@ impl Runtimes {
     }
 }
 
+/// How many threads node actors live on. A hundred thousand machines read once a minute take a few hundredths of a core, and
+/// each thread of them is woken at each beat: more than one is for the bursts of work that users bring.
+pub(crate) fn node_threads() -> usize {
+    (cores() / 4).max(1)
+}
+
 /// How many cores this process may use.
-pub(crate) fn cores() -> usize {
+fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -4,7 +4,7 @@ use crate::clocks;
 use crate::held_writes::HeldWrites;
 use crate::power_desk::PowerDesk;
 use crate::router::{Forwardee, Router};
-use crate::runtimes::{Runtimes, cores};
+use crate::runtimes::{Runtimes, node_threads};
 use crate::sinks::Sinks;
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
@@ -153,7 +153,7 @@ impl Process {
         ));
         desk.get_or_init(|| power.clone());
         let watching = runtime.spawn(power.clone().watch());
-        let arbiters: Vec<Arbiter> = (0..cores()).map(|_| Arbiter::new()).collect();
+        let arbiters: Vec<Arbiter> = (0..node_threads()).map(|_| Arbiter::new()).collect();
         let placement = Placement::Arbiters(arbiters.iter().map(Arbiter::handle).collect());
         let conductor = ConductorActor::new(
             shared.clone(),

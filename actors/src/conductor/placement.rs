@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub enum Placement {
     /// The thread of the conductor itself: tests and simulations.
     Here,
-    /// These arbiters, one per core, by uuid.
+    /// These arbiters, by uuid.
     Arbiters(Vec<ArbiterHandle>),
 }
 

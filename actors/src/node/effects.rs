@@ -1,7 +1,7 @@
 //! How a node actor carries out what its core decides.
 
 use super::{NodeActor, Place};
-use crate::sync_pool::{Bar, BmcReport, CredentialsChanged, Forget, Submit};
+use crate::sync_pool::{Bar, CredentialsChanged, Forget, ReplyTo, Submit};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use baton_model::command::{ActOnNode, Command, Fence};
 use baton_model::driver::{BmcTarget, DriverInfoError};
@@ -245,7 +245,7 @@ impl NodeActor {
             ticket,
             epoch,
         };
-        let reply_to = ctx.address().recipient::<BmcReport>();
+        let reply_to = ReplyTo::here(ctx.address().recipient());
         let submit = Submit {
             job,
             target,
@@ -304,11 +304,8 @@ impl NodeActor {
     fn driver_info_changed(&mut self) {
         let old = self.place.take().and_then(Result::ok);
         let new = self.place().ok();
-        let stays = match (&old, &new) {
-            (Some(old), Some(new)) => old.endpoint == new.endpoint && old.machine == new.machine,
-            (_, None) => false,
-            (None, _) => true,
-        };
+        let stays = matches!((&old, &new), (Some(old), Some(new))
+            if old.endpoint == new.endpoint && old.machine == new.machine);
         // A node that was kept from its BMC, which is another node's, has nothing to leave there.
         if !stays
             && let Some(old) = &old

@@ -1,6 +1,7 @@
 //! What the sync pool is told and what it sends back.
 
-use actix::{Message, Recipient};
+use super::ReplyTo;
+use actix::Message;
 use baton_model::driver::BmcTarget;
 use baton_model::hardware;
 use baton_model::ids::{NodeId, Ticket};
@@ -26,7 +27,7 @@ pub struct Submit {
     /// The session that a power command must leave in, or that is to be ended.
     pub session: Option<BmcSession>,
     /// Who gets the report.
-    pub reply_to: Recipient<BmcReport>,
+    pub reply_to: ReplyTo,
 }
 
 /// The end of one submitted job.

@@ -10,17 +10,16 @@
 
 mod address;
 mod call;
+mod delivery;
 mod messages;
 
 pub use address::{PoolAddr, PoolBusy};
+pub use delivery::ReplyTo;
 pub use messages::{
     Bar, BmcReport, Cancel, Configure, CredentialsChanged, Forget, GetStats, Submit,
 };
 
-use actix::prelude::SendError;
-use actix::{
-    Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle, StreamHandler,
-};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, SpawnHandle, StreamHandler};
 use address::{Gathered, Gathering, is_periodic};
 use baton_model::driver::BmcTarget;
 use baton_model::env::{Env, Mono};
@@ -33,8 +32,8 @@ use baton_model::pool::{
 use baton_model::port::bmc::Bmc;
 use baton_model::port::lease::LeaseCheck;
 use call::{Call, End, Landed};
+use delivery::Outgoing;
 use futures_util::stream::{self, Stream};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -56,15 +55,13 @@ const GATHER_ASKED: Duration = Duration::from_millis(2);
 const FORGETS_MAX: usize = 128;
 /// How long ending a session may take.
 const FORGET_BUDGET: Duration = Duration::from_secs(5);
-/// When a report that found its receiver's mailbox full is tried again.
-const REDELIVER_AFTER: Duration = Duration::from_millis(20);
 
 /// What the pool keeps with each job.
 struct Errand {
     target: BmcTarget,
     cargo: Json,
     session: Option<BmcSession>,
-    reply_to: Recipient<BmcReport>,
+    reply_to: ReplyTo,
 }
 
 /// One for each of the two ways in which outcomes come home.
@@ -93,9 +90,8 @@ pub struct SyncPoolActor {
     forgets: Arc<Semaphore>,
     effects: Vec<Effect<Errand>>,
     timer: Option<(Mono, SpawnHandle)>,
-    /// Reports whose receiver had no room. At most one per job, so no more than the pool's own bounds.
-    undelivered: VecDeque<(Recipient<BmcReport>, BmcReport)>,
-    redelivery: bool,
+    /// Reports that leave when the present handler ends.
+    outgoing: Outgoing,
 }
 
 impl SyncPoolActor {
@@ -131,8 +127,7 @@ impl SyncPoolActor {
             forgets: Arc::new(Semaphore::new(FORGETS_MAX)),
             effects: Vec::new(),
             timer: None,
-            undelivered: VecDeque::new(),
-            redelivery: false,
+            outgoing: Outgoing::default(),
         }
     }
 
@@ -198,11 +193,12 @@ impl SyncPoolActor {
                     refusal,
                 } => {
                     let report = self.report(&job, None, None, Err(Failure::Refused(refusal)));
-                    self.deliver(payload.reply_to, report, ctx);
+                    self.outgoing.add(payload.reply_to, report);
                 }
             }
         }
         self.effects = effects;
+        self.outgoing.leave();
         self.pressed
             .store(self.core.is_pressed(), Ordering::Relaxed);
         self.arm(ctx);
@@ -271,28 +267,7 @@ impl SyncPoolActor {
         }
     }
 
-    fn deliver(&mut self, to: Recipient<BmcReport>, report: Report, ctx: &mut Context<Self>) {
-        if let Err(SendError::Full(report)) = to.try_send(BmcReport(report)) {
-            self.undelivered.push_back((to, report));
-            self.redeliver_later(ctx);
-        }
-        // A closed mailbox is an actor that is gone: its successor asks again.
-    }
-
-    fn redeliver_later(&mut self, ctx: &mut Context<Self>) {
-        if self.redelivery || self.undelivered.is_empty() {
-            return;
-        }
-        self.redelivery = true;
-        ctx.run_later(REDELIVER_AFTER, |actor, ctx| {
-            actor.redelivery = false;
-            for (to, BmcReport(report)) in std::mem::take(&mut actor.undelivered) {
-                actor.deliver(to, report, ctx);
-            }
-        });
-    }
-
-    fn land(&mut self, landed: Landed, ctx: &mut Context<Self>) {
+    fn land(&mut self, landed: Landed) {
         let Landed { id, rtt, end } = landed;
         let now = self.env.clock.now();
         let Some(ended) = self
@@ -317,7 +292,7 @@ impl SyncPoolActor {
             }
             End::Lost => self.report(&job, started, rtt, Err(Failure::Lost { work })),
         };
-        self.deliver(ended.payload.reply_to, report, ctx);
+        self.outgoing.add(ended.payload.reply_to, report);
     }
 
     /// Ends the warm session with a BMC, in the background.
@@ -384,7 +359,7 @@ fn batches(
 impl StreamHandler<Batch> for SyncPoolActor {
     fn handle(&mut self, Batch(batch): Batch, ctx: &mut Context<Self>) {
         for landed in batch {
-            self.land(landed, ctx);
+            self.land(landed);
         }
         self.settle(ctx);
     }
@@ -437,7 +412,7 @@ impl Handler<Forget> for SyncPoolActor {
         for Submit { job, reply_to, .. } in self.catch_up(node, |job| job.endpoint.bmc == bmc) {
             let refusal = PoolRefusal::Forgotten { work: job.work };
             let report = self.report(&job, None, None, Err(Failure::Refused(refusal)));
-            self.deliver(reply_to, report, ctx);
+            self.outgoing.add(reply_to, report);
         }
         self.core
             .forget(self.env.clock.now(), bmc, node, &mut self.effects);

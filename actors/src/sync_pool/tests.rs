@@ -115,7 +115,7 @@ impl Bench {
     }
 
     fn submit(&self, job: Job, target: BmcTarget) {
-        let reply_to = self.asker.clone().recipient();
+        let reply_to = ReplyTo::here(self.asker.clone().recipient());
         self.pool
             .submit(Submit {
                 job,
@@ -131,6 +131,15 @@ impl Bench {
         let report = tokio::time::timeout(PATIENCE, self.reports.recv()).await;
         report.expect("a report in time").expect("the asker lives")
     }
+}
+
+/// The same BMC with another user's credentials.
+fn login(target: &BmcTarget, username: &str) -> BmcTarget {
+    let BmcTarget::Ipmi(mut target) = target.clone() else {
+        panic!("not an IPMI target");
+    };
+    Arc::make_mut(&mut target).username = username.into();
+    BmcTarget::Ipmi(target)
 }
 
 async fn local<F: Future<Output = ()>>(test: F) {
@@ -355,11 +364,7 @@ async fn what_waits_to_leave_leaves_with_the_new_credentials() {
         let (job, old) = bench.job(1, Work::PowerQuery, Priority::User);
         bench.ask(1, Work::PowerQuery);
         bench.ask(1, Work::PowerQuery);
-        let BmcTarget::Ipmi(mut new) = old.clone() else {
-            panic!("not an IPMI target");
-        };
-        Arc::make_mut(&mut new).username = "rotated".into();
-        let new = BmcTarget::Ipmi(new);
+        let new = login(&old, "rotated");
         let changed = CredentialsChanged {
             bmc: job.endpoint.bmc,
             node: job.node,
@@ -381,13 +386,7 @@ async fn a_neighbour_behind_the_same_bmc_keeps_its_own_credentials() {
         let bmc = Arc::new(Faulty::default());
         let mut bench = Bench::new(bmc.clone(), PoolSettings::default());
         let (job, old) = bench.job(1, Work::PowerQuery, Priority::User);
-        let named = |name: &str| {
-            let BmcTarget::Ipmi(mut target) = old.clone() else {
-                panic!("not an IPMI target");
-            };
-            Arc::make_mut(&mut target).username = name.into();
-            BmcTarget::Ipmi(target)
-        };
+        let named = |name: &str| login(&old, name);
         let neighbour = Job {
             node: NodeId(uuid::Uuid::from_u128(2)),
             ..job
@@ -451,11 +450,7 @@ async fn what_a_node_says_does_not_overtake_the_read_it_asked_for_before() {
         bench.ask_as(2, Work::PowerQuery, Priority::Recovery);
         assert_eq!(bench.report().await.ticket, Ticket(2));
 
-        let BmcTarget::Ipmi(mut new) = old.clone() else {
-            panic!("not an IPMI target");
-        };
-        Arc::make_mut(&mut new).username = "rotated".into();
-        let new = BmcTarget::Ipmi(new);
+        let new = login(&old, "rotated");
         bench.ask_as(1, Work::PowerQuery, Priority::Sync);
         let changed = CredentialsChanged {
             bmc: bmc_key,
