@@ -21,6 +21,9 @@ SPAN_S = 30
 STOLEN_MAX, SPANS_MAX = 0.01, 6
 # So long at most until every machine was read, and was asked once who made it.
 SETTLE_S = 180
+# Windows of five seconds without more than reads in their turn before it counts as settled: machines are asked who made them
+# up to half a minute after the last one was created.
+CALM = 8
 INTERVAL_S = 3
 IDLE_INTERVAL_S = 3000
 PEERS = {"IPMI": {"Ironic": 60, "ipmipower": 0.37}, "Redfish": {"Ironic": 17, "redfishpower": 0.11}}
@@ -30,7 +33,7 @@ def settle(cluster, rate):
     """Waits until nothing but reads in their turn is left of enrolling."""
     end = time.monotonic() + SETTLE_S
     calm = 0
-    while calm < 3 and time.monotonic() < end:
+    while calm < CALM and time.monotonic() < end:
         before, reads = cluster.counted("counters", "requests"), cluster.counted("counters", "power_reads")
         time.sleep(5)
         after, reads = cluster.counted("counters", "requests"), cluster.counted("counters", "power_reads") - reads
