@@ -755,6 +755,20 @@ fn a_second_request_waits_for_the_lock_and_one_that_waits_too_long_gets_409() {
 }
 
 #[test]
+fn fifty_clients_at_one_machine_all_get_their_turn() {
+    let mut world = World::new(|_| {});
+    world.knobs.lock_wait = Duration::from_secs(30);
+    for asker in 1..=50 {
+        let request = [PowerRequest::On, PowerRequest::Off][usize::from(asker % 2 == 1)];
+        world.power(asker, request);
+    }
+    world.advance(Duration::from_secs(30));
+    let refused = world.answers.iter().filter(|(_, answer)| answer.is_err());
+    assert_eq!((world.answers.len(), refused.count()), (50, 0));
+    assert_eq!(world.acted.len(), 50);
+}
+
+#[test]
 fn without_a_lease_no_command_leaves_and_reads_go_on() {
     let mut world = World::new(|_| {});
     world.lease_until = Mono(0);

@@ -22,11 +22,11 @@ pub(super) const POLL_FIRST: Duration = Duration::from_millis(20);
 const POLL_MAX: Duration = Duration::from_secs(2);
 
 /// How long to wait until the next poll, when one that took `took` (the wait for its turn included) came back `waited`
-/// after the command. A fortieth of the wait: an edge is seen 50 ms late if the machine took three seconds, and a minute
-/// costs at most 200 polls. Twice the answer's own time: a slow BMC spends no more than a third of its time on polls, and
+/// after the command. An eightieth of the wait: an edge is seen at most 40 ms late if the machine took three seconds, and a
+/// minute costs at most 370 polls. Twice the answer's own time: a slow BMC spends no more than a third of its time on polls, and
 /// ten thousand machines that are switched at once are polled as often as there is room for.
 pub(super) fn poll_again(waited: Duration, took: Duration) -> Duration {
-    (waited / 40).max(took * 2).clamp(POLL_FIRST, POLL_MAX)
+    (waited / 80).max(took * 2).clamp(POLL_FIRST, POLL_MAX)
 }
 
 /// Where the work stands.
@@ -505,9 +505,9 @@ mod tests {
     fn polls_are_close_for_a_quick_bmc_and_leave_a_slow_one_in_peace() {
         let ms = Duration::from_millis;
         assert_eq!(poll_again(ms(20), ms(3)), ms(20));
-        assert_eq!(poll_again(ms(3000), ms(3)), ms(75));
+        assert_eq!(poll_again(ms(3200), ms(3)), ms(40));
         assert_eq!(poll_again(ms(3000), ms(400)), ms(800));
-        assert_eq!(poll_again(ms(60_000), ms(3)), ms(1500));
+        assert_eq!(poll_again(ms(60_000), ms(3)), ms(750));
         assert_eq!(poll_again(ms(600_000), ms(9000)), ms(2000));
     }
 }
