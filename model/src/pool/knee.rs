@@ -15,9 +15,12 @@ use super::settings::PoolSettings;
 use crate::env::Mono;
 use std::time::Duration;
 
-/// Calls that are quicker than this are alike: outcomes of periodic reads are held for 8 ms, so a shorter queue in the
-/// network delays nobody, and avoiding it would cut each beat of reads into many waves.
-pub(super) const QUICK: Duration = Duration::from_millis(10);
+/// Round trips up to here are alike: a queue of some milliseconds delays nobody, and a limit that avoids it cuts each beat
+/// of reads into many waves. Longer, and a small switch would lose datagrams before its queue was noticed.
+pub(super) const QUICK: Duration = Duration::from_millis(5);
+/// A place counts as taken for no less than this: outcomes of periodic reads are held for 8 ms unless places are scarce, and
+/// the rate must not seem to fall when they no longer are.
+const PLACE_MIN: Duration = Duration::from_millis(10);
 /// Shortest window over which throughput is judged: two hundred round trips of 2.5 ms.
 const WINDOW_MIN: Duration = Duration::from_millis(500);
 /// A window with fewer outcomes than this goes on: 100 outcomes put the noise of a rate at 10 %.
@@ -90,7 +93,7 @@ impl Window {
     /// Answers per thousand seconds that `limit` places give when all are taken.
     fn rate(&self, limit: usize) -> u64 {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        let least_ms = self.answers.saturating_mul(millis(QUICK));
+        let least_ms = self.answers.saturating_mul(millis(PLACE_MIN));
         let answers = self.answers.saturating_mul(1_000_000);
         answers.saturating_mul(limit) / self.taken_ms.max(least_ms).max(1)
     }

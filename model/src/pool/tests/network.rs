@@ -353,6 +353,16 @@ fn the_knee_of_a_switch_with_short_queues() {
     finds_the_knee(Switch { queue: 16, ..BUSY });
 }
 
+/// Its round trips stay below what counts as quick until the queue is nearly full.
+#[test]
+fn the_knee_of_a_quick_switch_with_short_queues() {
+    finds_the_knee(Switch {
+        queue: 16,
+        rtt_us: 2_000,
+        ..BUSY
+    });
+}
+
 #[test]
 fn the_knee_of_a_slow_fleet() {
     finds_the_knee(Switch {
@@ -485,6 +495,14 @@ fn a_whole_fleet_that_is_due_at_once_leaves_in_turns() {
 fn knee_table() {
     let switches = [
         ("short queues, 1,000/s, 20 ms", Switch { queue: 16, ..BUSY }),
+        (
+            "quick, short queues, 1,000/s, 2 ms",
+            Switch {
+                queue: 16,
+                rtt_us: 2_000,
+                ..BUSY
+            },
+        ),
         ("long queues, 1,000/s, 20 ms", Switch { queue: 500, ..BUSY }),
         (
             "slow BMCs, 800/s, 300 ms",
