@@ -3,19 +3,18 @@
 //! A message to an actor on another thread wakes that thread, and it sleeps again before the next one comes: the reports of
 //! one beat would wake it by the dozen. So what the pool has to tell at one time goes to each thread in one piece, and
 //! is handed out there.
+//!
+//! A report always finds room, however full the mailbox is: each question brings a sender of its own, and a mailbox has room
+//! for one message of each of its senders besides its capacity. So a mailbox holds one report more for each question that is
+//! open, and no more.
 
 use super::BmcReport;
 use actix::Recipient;
-use actix::prelude::SendError;
 use actix_rt::{Arbiter, ArbiterHandle};
 use baton_model::pool::Report;
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
-/// When reports that found their receiver's mailbox full are tried again.
-const REDELIVER_AFTER: Duration = Duration::from_millis(20);
-
-/// Who gets a report, and where it lives.
+/// Who gets the report on one question, and where it lives.
 #[derive(Clone, Debug)]
 pub struct ReplyTo {
     asker: Recipient<BmcReport>,
@@ -64,38 +63,17 @@ impl Outgoing {
                 .filter(|_| home.thread != thread::current().id())
             {
                 // An arbiter that has ended has no actors any more.
-                Some(arbiter) => drop(arbiter.spawn(deliver(parcels))),
-                None => {
-                    let left = hand_out(parcels);
-                    if !left.is_empty() {
-                        drop(actix_rt::spawn(hand_out_later(left)));
-                    }
-                }
+                Some(arbiter) => drop(arbiter.spawn_fn(|| hand_out(parcels))),
+                None => hand_out(parcels),
             }
         }
     }
 }
 
-/// Returns those for whom there was no room.
-fn hand_out(parcels: Vec<Parcel>) -> Vec<Parcel> {
-    let full = parcels.into_iter().filter_map(|(to, report)| {
+fn hand_out(parcels: Vec<Parcel>) {
+    for (to, report) in parcels {
         // A closed mailbox is an actor that is gone: its successor asks again.
-        let Err(SendError::Full(report)) = to.try_send(report) else {
-            return None;
-        };
-        Some((to, report))
-    });
-    full.collect()
-}
-
-async fn deliver(parcels: Vec<Parcel>) {
-    hand_out_later(hand_out(parcels)).await;
-}
-
-async fn hand_out_later(mut left: Vec<Parcel>) {
-    while !left.is_empty() {
-        tokio::time::sleep(REDELIVER_AFTER).await;
-        left = hand_out(left);
+        drop(to.try_send(report));
     }
 }
 
@@ -107,12 +85,15 @@ mod tests {
     use baton_model::env::Mono;
     use baton_model::ids::{Epoch, NodeId, Ticket};
     use baton_model::pool::{Failure, Work};
+    use std::collections::HashMap;
+    use std::time::Duration;
     use tokio::sync::mpsc;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
     struct Asker {
-        heard: mpsc::UnboundedSender<(ThreadId, u64)>,
+        name: usize,
+        heard: mpsc::UnboundedSender<(usize, ThreadId, u64)>,
     }
 
     impl Actor for Asker {
@@ -127,7 +108,7 @@ mod tests {
         type Result = ();
 
         fn handle(&mut self, BmcReport(report): BmcReport, _: &mut Context<Self>) {
-            let heard = (thread::current().id(), report.ticket.0);
+            let heard = (self.name, thread::current().id(), report.ticket.0);
             assert!(self.heard.send(heard).is_ok(), "the test listens");
         }
     }
@@ -158,41 +139,43 @@ mod tests {
     }
 
     #[test]
-    fn reports_go_to_each_thread_in_one_piece_and_all_arrive() {
+    fn reports_go_to_each_thread_in_one_piece_and_all_arrive_in_order() {
+        /// Many more than the mailboxes' capacity.
+        const EACH: u64 = 64;
         System::new().block_on(async {
             let (heard, mut reports) = mpsc::unbounded_channel();
-            let asker = || Asker {
+            let asker = |name| Asker {
+                name,
                 heard: heard.clone(),
             };
             let (first, second) = (Arbiter::new(), Arbiter::new());
             let askers = [
-                on(&first, asker()).await,
-                on(&first, asker()).await,
-                on(&second, asker()).await,
-                ReplyTo::here(asker().start().recipient()),
+                on(&first, asker(0)).await,
+                on(&first, asker(1)).await,
+                on(&second, asker(2)).await,
+                ReplyTo::here(asker(3).start().recipient()),
             ];
             let mut outgoing = Outgoing::default();
-            for ticket in 0..64 {
+            for ticket in 0..EACH {
                 for asker in &askers {
                     outgoing.add(asker.clone(), report(ticket));
                 }
             }
-            assert_eq!(outgoing.0.len(), 3, "threads");
+            assert_eq!(outgoing.0.len(), 3, "one piece for each thread");
             outgoing.leave();
-            let mut by_thread = std::collections::HashMap::new();
-            for _ in 0..64 * askers.len() {
+            let mut heard_by: HashMap<usize, Vec<u64>> = HashMap::new();
+            let mut homes: HashMap<usize, ThreadId> = HashMap::new();
+            for _ in 0..EACH * 4 {
                 let next = tokio::time::timeout(PATIENCE, reports.recv()).await;
-                let (thread, ticket) = next.expect("all arrive").expect("the askers live");
-                by_thread
-                    .entry(thread)
-                    .or_insert_with(Vec::new)
-                    .push(ticket);
+                let (name, thread, ticket) = next.expect("all arrive").expect("the askers live");
+                heard_by.entry(name).or_default().push(ticket);
+                homes.insert(name, thread);
             }
-            let mut counts: Vec<_> = by_thread.values().map(Vec::len).collect();
-            counts.sort_unstable();
-            assert_eq!(counts, [64, 64, 128]);
-            let own = &by_thread[&thread::current().id()];
-            assert!(own.is_sorted(), "{own:?}");
+            for (name, tickets) in heard_by {
+                assert!(tickets.iter().copied().eq(0..EACH), "{name}: {tickets:?}");
+            }
+            assert!(homes[&0] == homes[&1] && homes[&0] != homes[&2]);
+            assert_eq!(homes[&3], thread::current().id());
         });
     }
 }
