@@ -18,8 +18,9 @@ use std::time::Duration;
 /// Round trips up to here are alike: a queue of some milliseconds delays nobody, and a limit that avoids it cuts each beat
 /// of reads into many waves. Longer, and a small switch would lose datagrams before its queue was noticed.
 pub(super) const QUICK: Duration = Duration::from_millis(5);
-/// A place counts as taken for no less than this: outcomes of periodic reads are held for 8 ms unless places are scarce, and
-/// the rate must not seem to fall when they no longer are.
+/// A place counts as taken for no less than this: outcomes of periodic reads are held for up to 8 ms unless places are
+/// scarce, and a limit that is cut until they are scarce must not seem to serve better for it. Round trips of up to 2 ms are
+/// covered whole; longer ones make up for a part of it only.
 const PLACE_MIN: Duration = Duration::from_millis(10);
 /// Shortest window over which throughput is judged: two hundred round trips of 2.5 ms.
 const WINDOW_MIN: Duration = Duration::from_millis(500);
@@ -47,6 +48,9 @@ const GROW_INFLATION_PERMILLE: u64 = 1500;
 const SAMPLE_PERMILLE_MAX: u64 = 8000;
 /// After a plateau the limit rests this long before it is probed upwards again.
 const PLATEAU_REST: Duration = Duration::from_secs(5);
+/// A limit that was lowered while it delayed nobody, and delayed nobody for so long since, was not found under load: when it
+/// is needed, by a takeover say, it is probed as at the start.
+const STALE_AFTER: Duration = Duration::from_secs(30);
 /// First time for which loss that is not ours is tolerated; doubles up to the next.
 const TOLERATE_MIN: Duration = Duration::from_secs(30);
 /// Longest such time. One window of 500 ms at 70 % every 4 minutes costs 0.1 % of throughput.
@@ -66,6 +70,10 @@ pub(super) struct Knee {
     /// The last limit at which growth was seen to pay, and the rate there (0: not measured yet).
     milestone: (usize, u64),
     rest_until: Mono,
+    /// When the limit last delayed anybody.
+    bound_at: Mono,
+    /// It was lowered while it delayed nobody.
+    doubtful: bool,
     /// When the limit was last lowered. What left before that tells of the load before it, and was answered by the cut.
     lowered_at: Mono,
     tolerated: Tolerated,
@@ -133,6 +141,8 @@ impl Knee {
             trial: None,
             milestone: (settings.limit_initial, 0),
             rest_until: now,
+            bound_at: now,
+            doubtful: false,
             lowered_at: now,
             tolerated: Tolerated {
                 until: now,
@@ -215,6 +225,9 @@ impl Knee {
         let window = std::mem::take(&mut self.window);
         self.window.since = now;
         if outcomes < OUTCOMES_MIN {
+            if !window.bound {
+                self.void_trial();
+            }
             self.trial = None;
             return;
         }
@@ -237,10 +250,20 @@ impl Knee {
             .checked_div(window.samples)
             .map_or(1000, |mean| self.over_rest(mean));
 
+        if window.bound {
+            if self.doubtful && now.since(self.bound_at) >= STALE_AFTER {
+                self.doubtful = false;
+                self.slow_start = true;
+                self.milestone = (self.limit, 0);
+            }
+            self.bound_at = now;
+        } else {
+            self.void_trial();
+        }
         if let Some(trial) = self.trial.take() {
             // Hurt by more than six tenths of the cut: our load was not the cause.
             let bearable = 1000 - trial.cut_permille * 6 / 10;
-            if window.bound && rate < trial.rate * bearable / 1000 {
+            if rate < trial.rate * bearable / 1000 {
                 self.limit = trial.limit;
                 self.milestone = (self.limit, 0);
                 self.tolerated.until = now + self.tolerated.next;
@@ -287,6 +310,14 @@ impl Knee {
         self.tolerated.until = now;
     }
 
+    /// So little was wanted that the lower limit could neither hurt nor help: what was found before stands.
+    fn void_trial(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            self.limit = trial.limit;
+            self.milestone = (self.limit, 0);
+        }
+    }
+
     fn cut(&mut self, now: Mono, window: Window, cut_permille: u64) {
         let from = if window.bound {
             self.limit
@@ -295,7 +326,8 @@ impl Knee {
         };
         let kept = usize::try_from(1000 - cut_permille).unwrap_or(1000);
         let to = (from * kept / 1000).clamp(self.min, self.max);
-        if to < self.limit {
+        // A limit that stays above what was in flight would change nothing, and so prove nothing.
+        if to < self.limit.min(window.peak) {
             self.trial = Some(Trial {
                 limit: self.limit,
                 rate: window.rate(from),
@@ -303,6 +335,7 @@ impl Knee {
             });
             self.limit = to;
             self.lowered_at = now;
+            self.doubtful |= !window.bound;
         }
     }
 

@@ -404,6 +404,52 @@ fn a_whole_beat_fits_into_the_limit_even_after_a_tenth_of_the_fleet_fell_silent(
     }
 }
 
+/// A small fleet wants so little at a time that no limit delays it. A rack that dies looks like loss to it, and lowers the
+/// limit for nothing; the burst of a takeover must not pay for that.
+#[test]
+fn a_limit_that_was_lowered_while_little_was_wanted_is_found_again_at_once() {
+    let switch = Switch {
+        per_second: 10_000,
+        rtt_us: 100_000,
+        bmcs: 3_000,
+        interval_us: 120_000_000,
+        beat_us: 256_000,
+        dead_percent: 10,
+        outage: (130, FOR_EVER.1),
+        ..BUSY
+    };
+    let burst = |outage| {
+        let mut world = World::new(Switch { outage, ..switch }, PoolSettings::default());
+        world.run_until(secs(300));
+        let limit = world.pool.stats(Mono(world.now_us / 1000)).limit;
+        // Everybody at once, as when their former owner has died.
+        for happening in std::mem::take(&mut world.agenda).into_values() {
+            let now = world.now_us;
+            world.plan(now, happening);
+        }
+        let begin = world.now_us;
+        let unread = |world: &World| {
+            let healthy = world.answered_us.iter().skip(10).zip(10..);
+            healthy
+                .filter(|(at, bmc)| bmc % 100 >= 10 && **at < begin)
+                .count()
+        };
+        let mut took = 0;
+        while unread(&world) > 0 && took < 60_000 {
+            took += 100;
+            world.run_until(secs(300) + ms(took));
+        }
+        (limit, took)
+    };
+    let (whole, whole_took) = burst((0, 0));
+    let (holed, holed_took) = burst(switch.outage);
+    assert!(holed < whole, "the scene: {holed} of {whole}");
+    assert!(
+        holed_took <= whole_took + 5_000,
+        "{holed_took} ms from {holed}, {whole_took} ms from {whole}"
+    );
+}
+
 /// What all but one in a hundred of the reads of healthy BMCs took, in microseconds.
 fn lag_p99(switch: Switch) -> u64 {
     let mut world = World::new(switch, PoolSettings::default());
