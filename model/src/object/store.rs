@@ -88,7 +88,10 @@ impl Objects {
 
     pub(crate) fn put(&mut self, object: Arc<Object>) {
         let kind = object.kind;
-        self.remove(kind, object.id);
+        // Most are new, and one look-up tells.
+        if let Some(old) = self.all.insert((kind, object.id), Arc::clone(&object)) {
+            self.unlist(&old);
+        }
         for key in object.keys() {
             self.by_key.insert((kind, key), object.id);
         }
@@ -96,11 +99,16 @@ impl Objects {
             self.by_node.insert((node, kind, object.serial));
         }
         self.by_serial.insert((kind, object.serial), object.id);
-        self.all.insert((kind, object.id), object);
     }
 
     pub(crate) fn remove(&mut self, kind: Kind, id: Uuid) -> Option<Arc<Object>> {
         let old = self.all.remove(&(kind, id))?;
+        self.unlist(&old);
+        Some(old)
+    }
+
+    fn unlist(&mut self, old: &Object) {
+        let kind = old.kind;
         for key in old.keys() {
             self.by_key.remove(&(kind, key));
         }
@@ -108,6 +116,5 @@ impl Objects {
             self.by_node.remove(&(node, kind, old.serial));
         }
         self.by_serial.remove(&(kind, old.serial));
-        Some(old)
     }
 }
