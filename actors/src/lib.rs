@@ -10,3 +10,4 @@ pub mod shared;
 pub mod sync_pool;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+mod unhurried;

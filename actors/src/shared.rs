@@ -1,6 +1,7 @@
 //! What all actors of one conductor share: its ports, options, session and lease.
 
 use crate::sync_pool::PoolAddr;
+use crate::unhurried::FailureCounts;
 use baton_model::command::Session;
 use baton_model::env::{Env, Mono};
 use baton_model::freshness::Freshness;
@@ -132,6 +133,8 @@ pub struct Shared {
     knobs: RwLock<Arc<Knobs>>,
     freshness: Mutex<Freshness>,
     gateway: OnceLock<Arc<dyn NodeGateway>>,
+    /// Counts of failed power syncs on their way to the log.
+    pub(crate) failures: FailureCounts,
 }
 
 impl Shared {
@@ -164,6 +167,7 @@ impl Shared {
             knobs: RwLock::new(knobs),
             freshness: Mutex::new(Freshness::new()),
             gateway: OnceLock::new(),
+            failures: FailureCounts::new(),
         }
     }
 

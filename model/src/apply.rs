@@ -3,7 +3,8 @@
 //! It is pure and total. A command is applied whole or refused whole, and a replayed proposal gets its first reply.
 
 use crate::command::{
-    ActOnNode, BreakLock, Command, EditNode, Fence, NodeChange, Proposal, Refusal, Reply, Session,
+    ActOnNode, BreakLock, Command, CountedFailures, EditNode, Fence, NodeChange, Proposal, Refusal,
+    Reply, Session,
 };
 use crate::ids::{Epoch, IntentId, NodeId, Position, Revision, WallMs};
 use crate::json::Json;
@@ -17,6 +18,7 @@ use crate::object::Kind;
 use crate::object::rules::check_release;
 use crate::outbox::EventStatus;
 use crate::state::{Change, ClusterState, ConductorStatus, OutboxEvent, Replied};
+use crate::sync_failures::SyncFailures;
 use std::sync::Arc;
 
 /// What applying an entry did.
@@ -100,6 +102,7 @@ impl Entry<'_> {
             Command::EventsClaim(claim) => self.claim_events(&claim),
             Command::DeadLetters(wish) => Ok(self.decide_dead_letters(&wish)),
             Command::EventsRelease(release) => Ok(self.release_events(&release)),
+            Command::FailuresCounted(counted) => self.failures_counted(&counted),
         }
     }
 
@@ -155,6 +158,7 @@ impl Entry<'_> {
             });
         }
         let before = (record.instance_uuid, record.chassis_uuid);
+        let was_kept_out = record.maintenance;
         for change in edit.edits {
             change.check(&record).map_err(Refusal::Rule)?;
             change.apply(&mut record);
@@ -171,6 +175,9 @@ impl Entry<'_> {
             record.allocation_uuid = None;
         }
         record.updated_at = Some(self.at);
+        if was_kept_out && !record.maintenance {
+            self.count_failures(record.id, 0);
+        }
         Ok(self.put(record))
     }
 
@@ -188,6 +195,7 @@ impl Entry<'_> {
                 Refusal::Rule(refused)
             }
         })?;
+        self.count_failures(node, 0);
         self.state.remove_node(node);
         self.touch(Change::Node(node));
         for (kind, id) in self.state.objects().all_of_node(node) {
@@ -254,20 +262,46 @@ impl Entry<'_> {
             record.epoch = record.epoch.next();
         }
         let mut events = Vec::new();
+        let mut failures = None;
         for change in act.changes {
             match change {
+                NodeChange::SyncFailures(count) => failures = Some(count),
                 NodeChange::Findings { kind, body } => self.put_findings(record.id, kind, &body),
                 NodeChange::Ports(addresses) => self.put_ports(record.id, &addresses),
                 change => self.change(&mut record, act.fence.session, change, &mut events)?,
             }
         }
         record.updated_at = Some(self.at);
+        if let Some(count) = failures {
+            self.count_failures(record.id, count);
+        }
         let host = self.state.host_of(act.fence.session.conductor);
         self.write_history(&record, &host);
         for event in events {
             self.announce(event, &record);
         }
         Ok(self.put(record))
+    }
+
+    fn failures_counted(&mut self, counted: &CountedFailures) -> Result<Reply, Refusal> {
+        let session = counted.session;
+        if !self.state.is_live(session) {
+            return Err(Refusal::SessionOver);
+        }
+        for (node, count) in &counted.counts {
+            let record = self.state.node(*node);
+            let owner = record.and_then(|record| self.state.owner(record));
+            if owner == Some(session.conductor) {
+                self.count_failures(*node, *count);
+            }
+        }
+        Ok(self.done())
+    }
+
+    fn count_failures(&mut self, node: NodeId, count: u32) {
+        if self.state.set_sync_failures(node, count) {
+            self.touch(Change::SyncFailures(SyncFailures::group_of(node)));
+        }
     }
 
     fn check_fence(&self, record: &NodeRecord, fence: Fence) -> Result<(), Refusal> {
@@ -377,7 +411,6 @@ impl Entry<'_> {
                     record.fault = None;
                 }
             }
-            NodeChange::SyncFailures(count) => record.sync_failures = count,
             NodeChange::LoginRefused(refusal) => record.login_refused = refusal,
             NodeChange::InternalInfo(info) => record.driver_internal_info = info,
             NodeChange::InstanceInfo(info) => record.instance_info = info,
@@ -402,7 +435,7 @@ impl Entry<'_> {
                 }
             }
             // Kept beside the record; see `act`.
-            NodeChange::Findings { .. } | NodeChange::Ports(_) => {}
+            NodeChange::Findings { .. } | NodeChange::Ports(_) | NodeChange::SyncFailures(_) => {}
             NodeChange::Boots { mode, secure } => {
                 record.boot_mode = mode.map(|mode| mode.as_str().into());
                 record.secure_boot = secure;

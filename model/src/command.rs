@@ -88,6 +88,8 @@ pub enum Command {
     DeadLetters(DecideDeadLetters),
     /// A conductor hands events over to those that own their nodes now. It has nothing about them on its way.
     EventsRelease(ReleaseEvents),
+    /// Power syncs of a conductor's nodes failed, or work again.
+    FailuresCounted(CountedFailures),
 }
 
 impl Command {
@@ -110,6 +112,7 @@ impl Command {
             Self::EventsClaim(_) => "events-claim",
             Self::DeadLetters(_) => "dead-letters",
             Self::EventsRelease(_) => "events-release",
+            Self::FailuresCounted(_) => "failures-counted",
         }
     }
 }
@@ -165,6 +168,15 @@ pub struct DeleteNode {
     pub node: NodeId,
     /// `[conductor]allow_deleting_available_nodes` of the conductor that was asked.
     pub available_too: bool,
+}
+
+/// See [`Command::FailuresCounted`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CountedFailures {
+    /// Who counted. Nodes that it does not own, or not any more, keep the counts that they have.
+    pub session: Session,
+    /// How often in a row the power sync of each has failed now.
+    pub counts: Vec<(NodeId, u32)>,
 }
 
 /// Proof that an owner's proposal is not late: `apply` refuses it when the conductor no longer owns the node in this
@@ -227,7 +239,8 @@ pub enum NodeChange {
     },
     /// Leave automatic maintenance, if `fault` is still the one set.
     LeaveMaintenance(Fault),
-    /// The count of consecutive failed power syncs.
+    /// The count of consecutive failed power syncs, where something else changes with it; see also
+    /// [`Command::FailuresCounted`].
     SyncFailures(u32),
     /// Replace `driver_internal_info`.
     InternalInfo(Json),

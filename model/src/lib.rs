@@ -23,3 +23,4 @@ pub mod port;
 pub mod secret;
 pub mod session;
 pub mod state;
+pub mod sync_failures;

@@ -9,6 +9,7 @@ use crate::object::{Kind, Object, Objects};
 pub use crate::outbox::OutboxEvent;
 use crate::ownership::{Conductors, owner_of};
 use crate::pool::MachineKey;
+use crate::sync_failures::{Counts, SyncFailures};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -77,6 +78,8 @@ pub enum Change {
     Object(Kind, Uuid),
     /// A host name was drained by an operator, or put back.
     Drained,
+    /// A count in this group of [`SyncFailures`] changed.
+    SyncFailures(u8),
 }
 
 /// One stored record of any kind: what the state tree and snapshots hold.
@@ -94,6 +97,8 @@ pub enum Stored {
     Object(Arc<Object>),
     /// The host names that an operator has drained, and since when.
     Drained(Drained),
+    /// A group of counts of failed power syncs.
+    SyncFailures(u8, Counts),
 }
 
 impl Stored {
@@ -109,6 +114,7 @@ impl Stored {
             }
             Self::Object(object) => Change::Object(object.kind, object.id),
             Self::Drained(_) => Change::Drained,
+            Self::SyncFailures(group, _) => Change::SyncFailures(*group),
         }
     }
 }
@@ -122,6 +128,7 @@ pub struct ClusterState {
     replies: BTreeMap<(ConductorId, u64), Replied>,
     objects: Objects,
     drained: Drained,
+    sync_failures: SyncFailures,
     // Derived from `nodes`; rebuilt on restore.
     by_name: BTreeMap<Box<str>, NodeId>,
     by_instance: BTreeMap<Uuid, NodeId>,
@@ -207,6 +214,12 @@ impl ClusterState {
     /// All nodes, by uuid.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<NodeRecord>> {
         self.nodes.values()
+    }
+
+    /// How often in a row the power sync of this node has failed.
+    #[must_use]
+    pub fn sync_failures(&self, node: NodeId) -> u32 {
+        self.sync_failures.of(node)
     }
 
     /// Everything that is no node.
@@ -349,6 +362,10 @@ impl ClusterState {
             Change::Drained => {
                 (!self.drained.is_empty()).then(|| Stored::Drained(self.drained.clone()))
             }
+            Change::SyncFailures(group) => self
+                .sync_failures
+                .group(group)
+                .map(|counts| Stored::SyncFailures(group, counts.clone())),
         }
     }
 
@@ -362,12 +379,17 @@ impl ClusterState {
         let outbox = self.outbox.values().cloned().map(Stored::Outbox);
         let replies = self.replies.values().cloned().map(Stored::Reply);
         let objects = self.objects.iter().cloned().map(Stored::Object);
+        let failures = self
+            .sync_failures
+            .groups()
+            .map(|(group, counts)| Stored::SyncFailures(group, counts.clone()));
         nodes
             .chain(conductors)
             .chain(outbox)
             .chain(replies)
             .chain(objects)
             .chain(self.stored(Change::Drained))
+            .chain(failures)
     }
 
     /// Rebuilds the state from stored records.
@@ -382,6 +404,11 @@ impl ClusterState {
                 Stored::Reply(replied) => state.put_reply(replied),
                 Stored::Object(object) => state.put_object(object),
                 Stored::Drained(drained) => state.drained = drained,
+                Stored::SyncFailures(_, counts) => {
+                    for (node, count) in counts {
+                        state.sync_failures.set(node, count);
+                    }
+                }
             }
         }
         state
@@ -487,6 +514,11 @@ impl ClusterState {
 
     pub(crate) fn remove_object(&mut self, kind: Kind, id: Uuid) {
         self.objects.remove(kind, id);
+    }
+
+    /// Sets the count of failed power syncs; whether that changed it.
+    pub(crate) fn set_sync_failures(&mut self, node: NodeId, count: u32) -> bool {
+        self.sync_failures.set(node, count)
     }
 
     pub(crate) fn put_reply(&mut self, replied: Replied) {

@@ -5,10 +5,11 @@
 //! carries on. Only work that a successor would have to fail or leave in doubt is waited for longer.
 
 use super::ConductorActor;
+use crate::shared::Shared;
+use crate::unhurried::store_counts;
 use actix::{Handler, Message, ResponseFuture};
 use baton_model::command::{Command, Session};
 use baton_model::node::core::can_be_handed_over;
-use baton_model::port::cluster::Proposer;
 use baton_model::state::StateView;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,21 +36,19 @@ impl Handler<Drain> for ConductorActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Drain { patience }: Drain, _: &mut Self::Context) -> Self::Result {
-        let session = self.shared.lease.session();
-        let proposer = self.shared.proposer.clone();
-        let state = self.shared.state.clone();
-        Box::pin(drain(session, proposer, state, patience))
+        Box::pin(drain(self.shared.clone(), patience))
     }
 }
 
-async fn drain(
-    session: Session,
-    proposer: Arc<dyn Proposer>,
-    state: StateView,
-    patience: Duration,
-) {
-    let command = Command::ConductorDraining(session);
-    match timeout(TOLD_WITHIN, proposer.propose(command)).await {
+async fn drain(shared: Arc<Shared>, patience: Duration) {
+    let session = shared.lease.session();
+    let told = async {
+        // Whoever owns the nodes next goes on counting.
+        store_counts(&shared).await;
+        let command = Command::ConductorDraining(session);
+        shared.proposer.propose(command).await
+    };
+    match timeout(TOLD_WITHIN, told).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
             tracing::warn!(%error, "could not announce the drain; the nodes move when the session ends");
@@ -64,7 +63,7 @@ async fn drain(
     }
     let began = Instant::now();
     loop {
-        let held = Held::of(&state, session);
+        let held = Held::of(&shared.state, session);
         let waited = began.elapsed();
         let done = held.count == 0
             || (held.can_be_handed_over && waited >= END_BY_ITSELF.min(patience))

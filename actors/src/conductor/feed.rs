@@ -57,7 +57,11 @@ impl ChangeSink for ChangeFeed {
                     touched.everything = true;
                     any = true;
                 }
-                Change::Outbox(_) | Change::Reply(..) | Change::Object(..) | Change::Drained => {}
+                Change::Outbox(_)
+                | Change::Reply(..)
+                | Change::Object(..)
+                | Change::Drained
+                | Change::SyncFailures(_) => {}
             }
         }
         drop(touched);

@@ -20,6 +20,7 @@ pub use registry::Registry;
 use crate::node::{Poke, Retire};
 use crate::shared::Shared;
 use crate::sync_pool::Bar;
+use crate::unhurried::count_failures;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use baton_model::command::{Command, ConductorUp, EditNode, Session};
 use baton_model::env::Mono;
@@ -128,6 +129,10 @@ impl Actor for ConductorActor {
                     return;
                 }
             }
+        }));
+        let shared = self.shared.clone();
+        self.tasks.push(actix_rt::spawn(async move {
+            count_failures(&shared).await;
         }));
         self.begin_life(ctx);
     }

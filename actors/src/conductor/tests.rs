@@ -5,7 +5,7 @@ use crate::shared::Lease;
 use crate::sync_pool::{GetStats, SyncPoolActor};
 use crate::testkit::{TestBmc, TestCluster, TestEnv};
 use actix::Addr;
-use baton_model::command::Session;
+use baton_model::command::{CountedFailures, Session};
 use baton_model::env::Env;
 use baton_model::ids::{ConductorId, Epoch, RequestId, WallMs};
 use baton_model::json::Json;
@@ -123,6 +123,10 @@ impl World {
 
     fn record(&self, node: NodeId) -> Arc<NodeRecord> {
         self.cluster.state.read().node(node).expect("there").clone()
+    }
+
+    fn failures(&self, node: NodeId) -> u32 {
+        self.cluster.state.read().sync_failures(node)
     }
 
     fn is_settled(&self, node: NodeId, power: PowerState) -> bool {
@@ -519,7 +523,7 @@ async fn a_login_refused_to_one_conductor_is_not_tried_by_the_next_until_the_cre
         let corrected = tokio::time::Instant::now();
         eventually(|| {
             let record = world.record(node);
-            record.sync_failures == 0 && !record.maintenance
+            world.failures(node) == 0 && !record.maintenance
         })
         .await;
         assert!(
@@ -560,9 +564,75 @@ async fn a_node_that_moves_to_another_bmc_leaves_the_old_one() {
 
         // Nothing to reach: the machine is left as well.
         edit("{}");
-        eventually(|| world.record(node).sync_failures > 0).await;
+        eventually(|| world.failures(node) > 0).await;
         let stats = conductor.shared.pool.send(GetStats).await.expect("stats");
         assert_eq!(stats.bmcs, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_takes_along_a_count_that_is_not_in_the_log_yet_and_counts_change_no_record() {
+    local(async {
+        let world = World::new();
+        let (first, second) = (world.conductor(1), world.conductor(2));
+        first.is_up().await;
+        second.is_up().await;
+        for n in 1..=16 {
+            let address = format!("10.0.0.{n}");
+            world
+                .machines
+                .with(&address, |machine| machine.silent = true);
+            world.node(n);
+        }
+        eventually(|| first.registry.len() + second.registry.len() == 16).await;
+        let mine = first.registry.nodes();
+        let node = *mine.first().expect("one of sixteen");
+        let revision = world.record(node).revision;
+        let noted = || first.shared.failures.noted(node);
+        eventually(|| world.failures(node) == 1 && noted().is_none()).await;
+        while noted() != Some(2) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(world.failures(node), 1, "it leaves with the next beat");
+
+        let patience = Duration::ZERO;
+        first.addr.send(Drain { patience }).await.expect("alive");
+        assert_eq!(world.failures(node), 2);
+        first.addr.send(Stop).await.expect("alive");
+        eventually(|| world.failures(node) == 3).await;
+        assert_eq!(world.record(node).revision, revision);
+        eventually(|| world.record(node).fault.is_some()).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_that_was_overtaken_or_had_no_log_is_there_with_the_next_beat() {
+    local(async {
+        let world = World::new();
+        let node = world.node(1);
+        let only = world.conductor(1);
+        only.is_up().await;
+        eventually(|| only.registry.len() == 1).await;
+        world.cluster.set_down(true);
+        only.shared.failures.note(node, 2);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(
+            (world.failures(node), only.shared.failures.noted(node)),
+            (0, Some(2))
+        );
+        world.cluster.set_down(false);
+        eventually(|| world.failures(node) == 2).await;
+        // What was sent before it arrives after it.
+        world
+            .cluster
+            .commit(Command::FailuresCounted(CountedFailures {
+                session: only.session(),
+                counts: vec![(node, 1)],
+            }));
+        eventually(|| only.shared.failures.noted(node).is_none()).await;
+        assert_eq!(world.failures(node), 2);
     })
     .await;
 }

@@ -2,12 +2,13 @@
 
 use super::{NodeActor, Place};
 use crate::sync_pool::{Bar, CredentialsChanged, Forget, ReplyTo, Submit};
+use crate::unhurried::until_departure;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use baton_model::command::{ActOnNode, Command, Fence};
 use baton_model::driver::{BmcTarget, DriverInfoError};
 use baton_model::env::Mono;
 use baton_model::hardware;
-use baton_model::ids::{Epoch, Ticket, WallMs};
+use baton_model::ids::{Epoch, Ticket};
 use baton_model::json::Json;
 use baton_model::node::core::{COMMAND_LIMIT, Effect, Haste, Input, Note, ReadError, Urgency};
 use baton_model::node::intent::BmcSession;
@@ -163,6 +164,7 @@ impl NodeActor {
                 }
             }
             Effect::WakeAt(at) => self.arm(at, ctx),
+            Effect::CountFailures(count) => self.shared.failures.note(self.id, count),
             Effect::ForgetBmc => self.driver_info_changed(),
             Effect::Note(note) => self.note(&note),
         }
@@ -446,26 +448,9 @@ fn together(at: Mono, now: Mono) -> Mono {
     Mono(at.0.div_ceil(BEAT_MS).saturating_mul(BEAT_MS))
 }
 
-/// How long a change without haste waits: those of all conductors leave at the same beats of the wall clock, and so in the
-/// same entries. A conductor whose clock is off only travels alone.
-fn until_departure(wall: WallMs) -> Duration {
-    /// Two seconds: a thirtieth of the interval of a sync. While a tenth of 100,000 machines falls silent, 190 such changes
-    /// a second are one entry every two seconds; what an entry costs, its disk writes above all, is most of what they cost.
-    const BEAT_MS: u64 = 2048;
-    Duration::from_millis(BEAT_MS - wall.0 % BEAT_MS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn changes_without_haste_leave_together() {
-        let departure =
-            |at: u64| at + u64::try_from(until_departure(WallMs(at)).as_millis()).unwrap();
-        assert_eq!(departure(10_300), departure(12_200));
-        assert_eq!(departure(10_240), 12_288, "never at once");
-    }
 
     #[test]
     fn only_far_wake_ups_wait_for_the_beat() {

@@ -62,11 +62,15 @@ impl NodeActor {
         let context = context(&shared, &knobs, &record);
         let draw = shared.env.entropy.next_u64();
         let slot = shared.freshness().enter(context.now, record.id);
+        let failures = shared
+            .failures
+            .noted(record.id)
+            .unwrap_or_else(|| shared.state.read().sync_failures(record.id));
         Self {
             slot,
             noted: (Watch::Nobody, None),
             id: record.id,
-            core: NodeCore::new(record, context, first, draw),
+            core: NodeCore::new(record, failures, context, first, draw),
             timer: None,
             place: None,
             bmc: None,

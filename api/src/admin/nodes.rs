@@ -96,7 +96,7 @@ pub(super) async fn show(
         "acted": node.acted.map(|(conductor, incarnation)| {
             json!({"host": state.host_of(conductor), "incarnation": incarnation})
         }),
-        "sync_failures": node.sync_failures,
+        "sync_failures": state.sync_failures(node.id),
         "login_refused": node.login_refused.as_ref().map(|refused| {
             json!({"bmc": refused.bmc, "username": refused.username, "reason": refused.reason})
         }),

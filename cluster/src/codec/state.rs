@@ -89,6 +89,7 @@ pub fn record_key(change: Change) -> Vec<u8> {
             key.extend_from_slice(instance.as_bytes());
         }
         Change::Drained => key.push(6),
+        Change::SyncFailures(group) => key.extend([7, group]),
         Change::Object(kind, id) => {
             key.push(5);
             key.push(kind_byte(kind));
@@ -147,7 +148,8 @@ pub fn encode_replies(
                 | Stored::Conductor(..)
                 | Stored::Outbox(_)
                 | Stored::Object(_)
-                | Stored::Drained(_),
+                | Stored::Drained(_)
+                | Stored::SyncFailures(..),
             )
             | None => None,
         })

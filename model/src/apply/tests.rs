@@ -4,7 +4,9 @@ mod conductors;
 mod events;
 
 use super::*;
-use crate::command::{ConductorUp, DeleteNode, EventDone, EventOutcome, ProposalId};
+use crate::command::{
+    ConductorUp, CountedFailures, DeleteNode, EventDone, EventOutcome, ProposalId,
+};
 use crate::ids::{ConductorId, Incarnation, LogIndex};
 use crate::node::intent::{Intent, IntentKind};
 use crate::node::power::{PowerCause, PowerRequest};
@@ -181,6 +183,77 @@ fn proposals_of_one_entry_have_serials_of_their_own() {
     assert_eq!(serials.len(), Position::PLACES);
     let next = Position::from(LogIndex(51)).serial();
     assert!(serials.iter().all(|serial| *serial < next));
+}
+
+#[test]
+fn counts_of_failed_syncs_are_their_owners_and_leave_the_record_alone() {
+    let mut log = Log::new();
+    let (node, other) = (log.node(|_| {}), log.node(|_| {}));
+    let revision = log.get(node).revision;
+    let counted = |session, counts: &[(NodeId, u32)]| {
+        Command::FailuresCounted(CountedFailures {
+            session,
+            counts: counts.to_vec(),
+        })
+    };
+    let gone = NodeId(Uuid::from_u128(0xdead));
+    log.run(counted(ONE, &[(node, 2), (gone, 3), (other, 1)]));
+    assert_eq!(
+        [node, other, gone].map(|node| log.state.sync_failures(node)),
+        [2, 1, 0]
+    );
+    assert_eq!(log.get(node).revision, revision, "no editor is disturbed");
+
+    // Who is gone, and who owns something else, counts nothing.
+    let late = log.run(counted(TWO, &[(node, 9)]));
+    assert_eq!(late, Reply::Refused(Refusal::SessionOver));
+    log.up(TWO, "two");
+    log.run(Command::ConductorDown(ONE));
+    let late = log.run(counted(ONE, &[(node, 9)]));
+    assert_eq!(late, Reply::Refused(Refusal::SessionOver));
+    assert_eq!(log.state.sync_failures(node), 2, "a takeover changes none");
+    log.up(
+        Session {
+            incarnation: Incarnation(2),
+            ..ONE
+        },
+        "one",
+    );
+    let owner = log.state.owner(log.get(node));
+    let stranger = Session {
+        incarnation: Incarnation(if owner == Some(ONE.conductor) { 1 } else { 2 }),
+        conductor: if owner == Some(ONE.conductor) {
+            TWO.conductor
+        } else {
+            ONE.conductor
+        },
+    };
+    assert!(matches!(
+        log.run(counted(stranger, &[(node, 9)])),
+        Reply::Done { .. }
+    ));
+    assert_eq!(log.state.sync_failures(node), 2);
+
+    // It is stored, and ends with maintenance and with the node.
+    let restored = ClusterState::restore(log.state.all_stored());
+    assert_eq!(restored, log.state);
+    for on in [true, false] {
+        let edit = NodeEdit::Maintenance { on, reason: None };
+        log.run(Command::NodeEdit(EditNode {
+            node,
+            expect: None,
+            edits: vec![edit],
+        }));
+    }
+    log.run(Command::NodeDelete(DeleteNode {
+        node: other,
+        available_too: true,
+    }));
+    assert_eq!(
+        [node, other].map(|node| log.state.sync_failures(node)),
+        [0, 0]
+    );
+    assert_eq!(ClusterState::restore(log.state.all_stored()), log.state);
 }
 
 #[test]

@@ -261,9 +261,6 @@ impl NodeEdit {
                 node.maintenance = on;
                 node.maintenance_reason = reason.filter(|_| on).map(|text| clip(&text));
                 node.fault = None;
-                if !on {
-                    node.sync_failures = 0;
-                }
             }
             Self::AutomatedClean(v) => node.automated_clean = v,
             Self::Protected(v) => {

@@ -110,8 +110,9 @@ pub struct NodeRecord {
     pub unfenced: Option<BmcSession>,
     /// An operator's wish that the conductor of this host name owns the node while it is up.
     pub pin: Option<Box<str>>,
-    /// Consecutive failed power syncs.
-    pub sync_failures: u32,
+    /// Where earlier builds kept what [`SyncFailures`](crate::sync_failures::SyncFailures) keeps now. Nobody reads it, but
+    /// stored records have its bytes.
+    pub former_sync_failures: u32,
     /// Where `power_state` comes from.
     pub power_source: Option<PowerSource>,
     /// The BMC refused the login with the present `driver_info`. No conductor tries again for a long while.
@@ -234,7 +235,7 @@ impl NodeRecord {
             requests: Vec::new(),
             unfenced: None,
             pin: None,
-            sync_failures: 0,
+            former_sync_failures: 0,
             power_source: None,
             login_refused: None,
             name: None,

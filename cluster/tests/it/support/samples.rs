@@ -4,9 +4,9 @@ use baton_cluster::Member;
 use baton_cluster::codec::raft::Blob;
 use baton_cluster::raft::types::{Entry, LeaderId, LogId, Membership, StoredMembership, Vote};
 use baton_model::command::{
-    ActOnNode, BreakLock, ClaimEvents, Command, ConductorUp, DecideDeadLetters, Decision,
-    DeleteNode, DrainOrder, EditNode, EventDone, EventOutcome, Fence, LimitedWork, NodeChange,
-    Proposal, ProposalId, Refusal, ReleaseEvents, Reply, Session,
+    ActOnNode, BreakLock, ClaimEvents, Command, ConductorUp, CountedFailures, DecideDeadLetters,
+    Decision, DeleteNode, DrainOrder, EditNode, EventDone, EventOutcome, Fence, LimitedWork,
+    NodeChange, Proposal, ProposalId, Refusal, ReleaseEvents, Reply, Session,
 };
 use baton_model::ids::{
     ConductorId, Epoch, Incarnation, IntentId, LogIndex, NodeId, RequestId, Revision, WallMs,
@@ -139,7 +139,7 @@ fn node() -> NodeRecord {
     node.acted = Some((ConductorId(3), Incarnation(8)));
     node.intent = intents().into_iter().next();
     node.pin = Some("c1".into());
-    node.sync_failures = 2;
+    node.former_sync_failures = 2;
     node.power_source = Some(PowerSource {
         cause: PowerCause::Sync,
         conductor: ConductorId(3),
@@ -353,6 +353,10 @@ fn commands() -> Vec<Command> {
             instances: vec![OTHER],
             decision: Decision::Drop,
         }),
+        Command::FailuresCounted(CountedFailures {
+            session: fence.session,
+            counts: vec![(NODE, 2)],
+        }),
     ]
 }
 
@@ -374,7 +378,8 @@ pub(crate) fn proposals() -> Vec<(&'static str, Proposal)> {
             | Command::Object(_)
             | Command::EventsClaim(_)
             | Command::DeadLetters(_)
-            | Command::EventsRelease(_) => command.name(),
+            | Command::EventsRelease(_)
+            | Command::FailuresCounted(_) => command.name(),
         };
         let id = ProposalId {
             conductor: ConductorId(3),
@@ -470,6 +475,7 @@ pub(crate) fn records() -> Vec<(&'static str, Stored)> {
         Stored::Outbox(event),
         Stored::Reply(replied),
         Stored::Object(Arc::new(object())),
+        Stored::SyncFailures(0x71, [(NODE, 2)].into()),
     ]
     .into_iter()
     .map(|record| {
@@ -480,6 +486,7 @@ pub(crate) fn records() -> Vec<(&'static str, Stored)> {
             Stored::Outbox(_) => "outbox",
             Stored::Reply(_) => "reply",
             Stored::Object(_) => "object",
+            Stored::SyncFailures(..) => "sync-failures",
         };
         (name, record)
     })

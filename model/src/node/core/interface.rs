@@ -382,6 +382,8 @@ pub enum Effect {
     },
     /// Be woken at this time, and forget any earlier wish. Emitted last.
     WakeAt(Mono),
+    /// Have the log know, sooner or later, how often in a row power sync has failed. The newest count stands.
+    CountFailures(u32),
     /// Forget what is remembered about the BMC: its address or credentials changed.
     ForgetBmc,
     /// Log this.

@@ -90,7 +90,12 @@ enum Phase {
     /// A read disagreed; the second one is due.
     Confirming { seen: PowerState, at: Mono },
     /// Waiting for the log.
-    Proposing { ticket: Ticket, then: Then },
+    Proposing {
+        ticket: Ticket,
+        then: Then,
+        /// The count of failed syncs that goes with it.
+        counted: Option<u32>,
+    },
     /// Working for the open intent.
     Working(Box<Work>),
 }
@@ -139,6 +144,8 @@ pub struct NodeCore {
     hold_until: Mono,
     queue: VecDeque<Waiting>,
     confirmed: Option<(Mono, WallMs)>,
+    /// How often in a row power sync has failed.
+    failures: u32,
     rtt: Option<Duration>,
     bmc_error: Option<Box<str>>,
     /// Since when the record has its `last_error`, as far as this owner knows.
@@ -182,9 +189,16 @@ pub enum FirstRead {
 const SOON: Duration = Duration::from_millis(100);
 
 impl NodeCore {
-    /// A core for a node that this conductor owns from now on. `draw` chooses the moment of the first read.
+    /// A core for a node that this conductor owns from now on, and whose power sync has failed so often in a row. `draw`
+    /// chooses the moment of the first read.
     #[must_use]
-    pub fn new(record: Arc<NodeRecord>, context: Context<'_>, first: FirstRead, draw: u64) -> Self {
+    pub fn new(
+        record: Arc<NodeRecord>,
+        failures: u32,
+        context: Context<'_>,
+        first: FirstRead,
+        draw: u64,
+    ) -> Self {
         let interval = Self::interval_of(&record, context.knobs);
         let within = match first {
             FirstRead::WithinInterval => interval,
@@ -200,6 +214,7 @@ impl NodeCore {
             hold_until: Mono(0),
             queue: VecDeque::new(),
             confirmed: None,
+            failures,
             rtt: None,
             bmc_error: None,
             error_since: context.now,
@@ -324,6 +339,10 @@ impl NodeCore {
         out: &mut Vec<Effect>,
     ) {
         changes.extend(self.login_news());
+        let counted = changes.iter().rev().find_map(|change| match change {
+            NodeChange::SyncFailures(count) => Some(*count),
+            _ => None,
+        });
         let ticket = self.ticket();
         out.push(Effect::Propose {
             ticket,
@@ -332,7 +351,19 @@ impl NodeCore {
             changes,
             haste,
         });
-        self.phase = Phase::Proposing { ticket, then };
+        self.phase = Phase::Proposing {
+            ticket,
+            then,
+            counted,
+        };
+    }
+
+    /// Failed syncs are counted in the log too, so that a takeover does not start the count anew (D13), but nobody waits.
+    fn count(&mut self, failures: u32, out: &mut Vec<Effect>) {
+        if self.failures != failures {
+            self.failures = failures;
+            out.push(Effect::CountFailures(failures));
+        }
     }
 
     fn rest(&mut self, until: Mono) {
@@ -377,6 +408,9 @@ impl NodeCore {
         }
         if is_sign_of_life(&old, &self.record) {
             self.waiting_since = context.now;
+        }
+        if old.maintenance && !self.record.maintenance {
+            self.count(0, out);
         }
         if old.properties != self.record.properties {
             self.maker = Maker::of(&self.record, context.now);

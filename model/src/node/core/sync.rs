@@ -254,10 +254,8 @@ impl NodeCore {
 
     fn agreed(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
         self.confirmed = Some((context.now, context.wall));
+        self.count(0, out);
         let mut changes = Vec::new();
-        if self.record.sync_failures > 0 {
-            changes.push(NodeChange::SyncFailures(0));
-        }
         // Ironic clears any `last_error` here. A failed state keeps the reason for its failure, and nobody could read one
         // that stood for a moment only: a power action often fails, or loses its lock, just before a scheduled read.
         let stale_error = self.record.last_error.is_some()
@@ -284,7 +282,7 @@ impl NodeCore {
         out: &mut Vec<Effect>,
     ) {
         self.confirmed = Some((context.now, context.wall));
-        let failures = self.record.sync_failures.saturating_add(1);
+        let failures = self.failures.saturating_add(1);
         if failures > context.knobs.sync_retries_max {
             self.fault(context, Some(actual), None, failures, out);
             return;
@@ -332,7 +330,7 @@ impl NodeCore {
             }
             return;
         }
-        let failures = self.record.sync_failures.saturating_add(1);
+        let failures = self.failures.saturating_add(1);
         let attempts_max = context.knobs.sync_retries_max;
         if failures > attempts_max {
             self.fault(context, None, Some(error), failures, out);
@@ -342,10 +340,8 @@ impl NodeCore {
                 attempts_max,
                 error: error.into(),
             }));
-            // Replicated, so that a takeover does not start the count anew (D13).
-            let changes = vec![NodeChange::SyncFailures(failures)];
-            let revision = Some(self.record.revision);
-            self.propose_with(Haste::None, revision, changes, Then::Rest, out);
+            self.count(failures, out);
+            self.due = self.next_due(context);
         }
     }
 

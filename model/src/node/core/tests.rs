@@ -14,8 +14,8 @@ mod steps;
 use super::*;
 use crate::apply::apply;
 use crate::command::{
-    ActOnNode, BreakLock, Command, ConductorUp, EditNode, EventDone, EventOutcome, Fence, Proposal,
-    ProposalId, Session,
+    ActOnNode, BreakLock, Command, ConductorUp, CountedFailures, EditNode, EventDone, EventOutcome,
+    Fence, Proposal, ProposalId, Session,
 };
 use crate::command::{Refusal, Reply};
 use crate::ids::RequestId;
@@ -148,6 +148,7 @@ impl World {
         };
         let core = NodeCore::new(
             Arc::new(record.clone()),
+            0,
             context,
             FirstRead::WithinInterval,
             1000,
@@ -211,7 +212,8 @@ impl World {
     /// A new core from the replicated record, as after a crash or a takeover.
     fn rebuild(&mut self) {
         let record = self.state.node(NODE).expect("the node exists").clone();
-        self.core = NodeCore::new(record, self.context(), FirstRead::WithinInterval, 1000);
+        let (failures, context) = (self.failures(), self.context());
+        self.core = NodeCore::new(record, failures, context, FirstRead::WithinInterval, 1000);
         self.wake = self.now;
     }
 
@@ -245,6 +247,10 @@ impl World {
 
     fn record(&self) -> &NodeRecord {
         self.state.node(NODE).expect("the node exists")
+    }
+
+    fn failures(&self) -> u32 {
+        self.state.sync_failures(NODE)
     }
 
     fn edit(&mut self, edit: NodeEdit) {
@@ -484,6 +490,13 @@ impl World {
                     }
                     Effect::Answer { asker, answer } => self.answers.push((asker, answer)),
                     Effect::WakeAt(at) => self.wake = at,
+                    Effect::CountFailures(count) => {
+                        let counted = CountedFailures {
+                            session: ME,
+                            counts: vec![(NODE, count)],
+                        };
+                        self.commit(Command::FailuresCounted(counted));
+                    }
                     Effect::Note(note) => self.notes.push(note),
                     Effect::ForgetBmc => {}
                 }
@@ -556,7 +569,7 @@ fn a_machine_switched_off_behind_our_back_is_forced_on_after_two_agreeing_reads(
     assert_eq!(world.record().power_state, Some(PowerState::On));
     assert_eq!(world.record().intent, None);
     world.interval();
-    assert_eq!(world.record().sync_failures, 0);
+    assert_eq!(world.failures(), 0);
     assert_eq!(world.acted.len(), 1);
 }
 
@@ -598,7 +611,7 @@ fn a_dead_bmc_faults_the_node_after_the_retries_and_recovery_ends_the_fault() {
     world.bmc = dead();
     for failures in 1..=3 {
         world.interval();
-        assert_eq!(world.record().sync_failures, failures);
+        assert_eq!(world.failures(), failures);
         assert!(!world.record().maintenance);
     }
     world.rebuild(); // the count survives a takeover
@@ -621,7 +634,7 @@ fn a_dead_bmc_faults_the_node_after_the_retries_and_recovery_ends_the_fault() {
     assert!(!world.record().maintenance);
     assert_eq!(world.record().fault, None);
     assert_eq!(world.record().power_state, Some(PowerState::Off));
-    assert_eq!(world.record().sync_failures, 0);
+    assert_eq!(world.failures(), 0);
 }
 
 #[test]

@@ -409,7 +409,11 @@ impl World {
                 match change {
                     Change::Outbox(instance) => drop(conductor.touched.insert(instance)),
                     Change::Conductor(_) => conductor.everything = true,
-                    Change::Node(_) | Change::Reply(..) | Change::Object(..) | Change::Drained => {}
+                    Change::Node(_)
+                    | Change::Reply(..)
+                    | Change::Object(..)
+                    | Change::Drained
+                    | Change::SyncFailures(_) => {}
                 }
             }
         }

@@ -60,6 +60,7 @@ impl Rig {
         let record = Arc::new(record);
         let core = NodeCore::new(
             Arc::clone(&record),
+            0,
             context(world.now, &knobs),
             FirstRead::WithinInterval,
             n * 997,
@@ -136,9 +137,7 @@ impl Rig {
                         let mut record = NodeRecord::clone(&self.record);
                         record.revision = record.revision.next();
                         for change in changes {
-                            if let NodeChange::SyncFailures(count) = change {
-                                record.sync_failures = count;
-                            } else if matches!(change, NodeChange::EnterMaintenance { .. }) {
+                            if matches!(change, NodeChange::EnterMaintenance { .. }) {
                                 self.faults += 1;
                             }
                         }
@@ -161,6 +160,7 @@ impl Rig {
                     | Effect::EndSession { .. }
                     | Effect::SwitchRelatives { .. }
                     | Effect::Answer { .. }
+                    | Effect::CountFailures(_)
                     | Effect::ForgetBmc
                     | Effect::Note(_) => {}
                 }

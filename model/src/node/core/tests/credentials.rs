@@ -82,7 +82,7 @@ fn new_driver_info_takes_the_refusal_out_of_the_record_at_once() {
     let info = Json::parse(r#"{"ipmi_password":"new"}"#).expect("valid");
     world.edit(NodeEdit::DriverInfo(info));
     assert!(world.record().login_refused.is_none());
-    assert_eq!(world.record().sync_failures, 0, "it was read at once");
+    assert_eq!(world.failures(), 0, "it was read at once");
 }
 
 #[test]

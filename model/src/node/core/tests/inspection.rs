@@ -149,7 +149,7 @@ fn a_login_that_is_refused_to_a_question_is_recorded_at_once() {
     world.request(1, NodeRequest::Ask(Inquiry::Boot));
     assert!(world.record().login_refused.is_some());
     assert_eq!(world.reads, reads, "no power read had to come first");
-    assert_eq!(world.record().sync_failures, 0);
+    assert_eq!(world.failures(), 0);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn as_many_failures_are_tolerated_as_the_option_says() {
         assert!(!world.record().maintenance, "{max}");
         world.interval();
         assert!(world.record().maintenance, "{max}");
-        assert_eq!(world.record().sync_failures, max + 1);
+        assert_eq!(world.failures(), max + 1);
     }
 }
 
@@ -173,7 +173,7 @@ fn one_blip_after_the_recovery_faults_nobody() {
     world.bmc = dead();
     for failures in 1..=3 {
         world.interval();
-        assert_eq!(world.record().sync_failures, failures);
+        assert_eq!(world.failures(), failures);
         assert!(!world.record().maintenance);
     }
 }
@@ -185,11 +185,46 @@ fn a_successor_goes_on_counting_where_the_count_stood() {
     world.interval();
     world.interval();
     world.rebuild();
-    assert_eq!(world.record().sync_failures, 2);
+    assert_eq!(world.failures(), 2);
     world.interval();
-    assert_eq!(world.record().sync_failures, 3);
+    assert_eq!(world.failures(), 3);
     world.interval();
     assert_eq!(world.record().fault, Some(Fault::Power));
+}
+
+#[test]
+fn a_failed_read_leaves_the_record_alone_and_keeps_no_user_waiting() {
+    let mut world = World::new(|_| {});
+    world.bmc = dead();
+    let revision = world.record().revision;
+    world.interval();
+    assert_eq!(world.failures(), 1);
+    assert_eq!(world.record().revision, revision);
+    // No log, no count; and yet a user is served as soon as there is one.
+    assert_eq!(world.core.live(world.now).waiting_for, None);
+    world.bmc = Ok(PowerReading::On);
+    world.interval();
+    assert_eq!(
+        (world.failures(), world.record().revision),
+        (0, revision),
+        "one that works ends the count"
+    );
+}
+
+#[test]
+fn a_count_goes_with_the_forcing_that_it_is_about() {
+    let mut world = World::new(|_| {});
+    world.obeys = false;
+    world.bmc = Ok(PowerReading::Off);
+    world.log_down = true;
+    world.interval();
+    world.log_down = false;
+    assert_eq!((world.acted.len(), world.failures()), (0, 0));
+    for failures in 1..=3 {
+        world.interval();
+        assert_eq!(world.failures(), failures);
+        assert_eq!(world.acted.len(), usize::try_from(failures).expect("few"));
+    }
 }
 
 #[test]
@@ -213,7 +248,7 @@ fn maintenance_that_an_operator_takes_over_is_never_left() {
     world.bmc = dead();
     world.edit(maintenance(false));
     world.interval();
-    assert_eq!(world.record().sync_failures, 1);
+    assert_eq!(world.failures(), 1);
 }
 
 #[test]
@@ -231,7 +266,7 @@ fn maintenance_that_begins_between_two_reads_keeps_hands_off() {
         assert_eq!(world.reads, 1);
         begin(&mut world);
         world.advance(Duration::from_secs(600));
-        assert_eq!((world.acted.len(), world.record().sync_failures), (0, 0));
+        assert_eq!((world.acted.len(), world.failures()), (0, 0));
         assert_eq!(world.record().power_state, Some(PowerState::On));
 
         // While either of them is under way, whatever its answer.
