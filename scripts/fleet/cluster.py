@@ -25,7 +25,7 @@ PAGE = 1000
 class Endpoint:
     """JSON over one kept-alive connection per thread."""
 
-    def __init__(self, port, timeout=10.0):
+    def __init__(self, port, timeout=30.0):
         self.port = port
         self.timeout = timeout
         self.local = threading.local()

@@ -59,8 +59,8 @@ def in_maintenance(cluster):
 
 def row(what, found, nodes):
     print(
-        f"{what:22} {found['p50']:7.1f} {found['p99']:7.1f} {found['max']:7.1f} {found['cores']:10.2f} "
-        f"{found['farm']:9.2f} {found['reads']:8.0f} {found['rss'] * 1024 / nodes:12.1f}", flush=True,
+        f"{what:22} {found['p50']:7.1f} {found['p99']:7.1f} {found['max']:7.1f} {found['cores']:10.3f} "
+        f"{found['farm']:9.3f} {found['reads']:8.0f} {found['rss'] * 1024 / nodes:12.1f}", flush=True,
     )
 
 

@@ -20,7 +20,8 @@ use crate::port::node::{Caller, NodeAnswer, NodeError, NodeRequest};
 use std::time::Duration;
 
 /// Requests that may wait for one node's lock; beyond this they get Ironic's 409 at once. Clients that work through the same
-/// machines pile up at the slowest of them: fifty did. At some 25 ms for an action these take a third of `node_lock_wait`.
+/// machines pile up at the slowest of them: fifty did. A Redfish machine that changes at once serves so many in a third of
+/// `node_lock_wait`; at an IPMI machine, which takes a command every few seconds only, most of them wait it out.
 pub const QUEUE_MAX: usize = 128;
 
 /// How long a provision worker may take before its owner fails it. Ironic has no such bound (D3: stuck for ever); its
