@@ -50,6 +50,16 @@ impl World {
         }
     }
 
+    /// A world with one machine and one conductor, which owns it.
+    async fn with_one_of_each() -> (Self, NodeId, Conductor) {
+        let world = Self::new();
+        let node = world.node(1);
+        let only = world.conductor(1);
+        only.is_up().await;
+        eventually(|| only.registry.len() == 1).await;
+        (world, node, only)
+    }
+
     fn conductor(&self, number: u64) -> Conductor {
         let member = self.cluster.member(number);
         let me = ConductorId(number);
@@ -177,11 +187,7 @@ async fn local<F: Future<Output = ()>>(test: F) {
 #[tokio::test(start_paused = true)]
 async fn a_command_that_was_paused_before_it_left_is_fenced_by_the_bmc() {
     local(async {
-        let world = World::new();
-        let node = world.node(1);
-        let first = world.conductor(1);
-        first.is_up().await;
-        eventually(|| first.registry.len() == 1).await;
+        let (world, node, first) = World::with_one_of_each().await;
 
         // The lease was checked, and there the process is paused.
         first.bmc.hold_writes(true);
@@ -221,11 +227,7 @@ async fn a_command_that_was_paused_before_it_left_is_fenced_by_the_bmc() {
 #[tokio::test(start_paused = true)]
 async fn the_lease_lets_only_the_announced_command_leave() {
     local(async {
-        let world = World::new();
-        let node = world.node(1);
-        let first = world.conductor(1);
-        first.is_up().await;
-        eventually(|| first.registry.len() == 1).await;
+        let (world, node, first) = World::with_one_of_each().await;
         first.bmc.hold_writes(true);
         first.power(node, PowerRequest::Off).await.expect("taken");
         let record = world.record(node);
@@ -290,11 +292,7 @@ async fn nodes_follow_ownership_and_a_lost_feed_costs_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_node_actor_that_panics_is_rebuilt_and_its_work_is_taken_up_again() {
     local(async {
-        let world = World::new();
-        let node = world.node(1);
-        let only = world.conductor(1);
-        only.is_up().await;
-        eventually(|| only.registry.len() == 1).await;
+        let (world, node, only) = World::with_one_of_each().await;
         // The machine takes the command; the entry that would close the intent kills the actor.
         only.bmc.hold_writes(true);
         only.power(node, PowerRequest::Off).await.expect("taken");
@@ -394,11 +392,7 @@ async fn a_drain_hands_all_nodes_over_while_running_work_ends_where_it_began() {
 #[tokio::test(start_paused = true)]
 async fn work_that_does_not_end_is_handed_over_and_finished_by_the_next() {
     local(async {
-        let world = World::new();
-        let node = world.node(1);
-        let first = world.conductor(1);
-        first.is_up().await;
-        eventually(|| first.registry.len() == 1).await;
+        let (world, node, first) = World::with_one_of_each().await;
         first.bmc.hold_writes(true);
         first
             .power(node, PowerRequest::Reboot)
@@ -610,11 +604,7 @@ async fn a_drain_takes_along_a_count_that_is_not_in_the_log_yet_and_counts_chang
 #[tokio::test(start_paused = true)]
 async fn a_count_that_was_overtaken_or_had_no_log_is_there_with_the_next_beat() {
     local(async {
-        let world = World::new();
-        let node = world.node(1);
-        let only = world.conductor(1);
-        only.is_up().await;
-        eventually(|| only.registry.len() == 1).await;
+        let (world, node, only) = World::with_one_of_each().await;
         world.cluster.set_down(true);
         only.shared.failures.note(node, 2);
         tokio::time::sleep(Duration::from_secs(3)).await;
