@@ -13,6 +13,7 @@ mod identity;
 mod operators;
 mod partitions;
 mod rack;
+mod readme;
 mod reload;
 mod rolling;
 mod support;
