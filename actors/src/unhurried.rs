@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Counts in one proposal: 28 KiB of them, half of what an entry of the log may carry.
+/// Counts in one proposal: 28 KiB of them, so that two fit into an entry of the log.
 const COUNTS_MAX: usize = 1024;
 
 /// How long a change without haste waits: those of all conductors leave at the same beats of the wall clock, and so in the
@@ -40,9 +40,13 @@ impl FailureCounts {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a count. It is in the log some two seconds later, unless the process ends before.
-    pub(crate) fn note(&self, node: NodeId, count: u32) {
+    /// Notes a count, to be in the log some two seconds later; `None`: what was noted is void.
+    pub(crate) fn note(&self, node: NodeId, count: Option<u32>) {
         let mut wanted = self.wanted();
+        let Some(count) = count else {
+            wanted.remove(&node);
+            return;
+        };
         let is_first = wanted.is_empty();
         wanted.insert(node, count);
         drop(wanted);
@@ -54,6 +58,11 @@ impl FailureCounts {
     /// The count that was noted last, while the log may not have it.
     pub(crate) fn noted(&self, node: NodeId) -> Option<u32> {
         self.wanted().get(&node).copied()
+    }
+
+    /// A new life begins: what the former one counted may be long out of date.
+    pub(crate) fn clear(&self) {
+        self.wanted().clear();
     }
 
     /// Forgets what the log has and what is another conductor's to count, and returns the rest.
@@ -69,8 +78,7 @@ impl FailureCounts {
     }
 }
 
-/// Brings noted counts into the log, for as long as it is polled. What could not be stored, or was overtaken on its way,
-/// is found missing at the next beat.
+/// Brings noted counts into the log, for as long as it is polled. What could not be stored is found missing at the next beat.
 pub(crate) async fn count_failures(shared: &Shared) {
     loop {
         shared.failures.news.notified().await;
@@ -81,20 +89,23 @@ pub(crate) async fn count_failures(shared: &Shared) {
     }
 }
 
-/// Brings what is noted now into the log.
+/// Brings what is noted now into the log, as far as the log takes it.
 pub(crate) async fn store_counts(shared: &Shared) {
+    let session = shared.lease.session();
     for counts in shared.failures.missing(shared).chunks(COUNTS_MAX) {
         let command = Command::FailuresCounted(CountedFailures {
-            session: shared.lease.session(),
+            session,
             counts: counts.to_vec(),
         });
         match shared.proposer.propose(command).await {
             Ok(Reply::Done { .. }) => {}
             Ok(Reply::Refused(refusal)) => {
                 tracing::debug!(?refusal, "counts of failed power syncs were refused");
+                return;
             }
             Err(error) => {
                 tracing::debug!(%error, "counts of failed power syncs were not stored");
+                return;
             }
         }
     }

@@ -87,7 +87,7 @@ def all_at_once(cluster, machines, clients):
 def crowd(cluster, machines, clients, rounds):
     """Answers by status when each of many clients sends actions to few machines, waiting for none to end; seconds; edges.
 
-    Every machine gets as many power-ons as power-offs, in no order, so about every other one changes something."""
+    Every machine gets about as many power-ons as power-offs, in no order, so many of them change something."""
     answers, lock, before = {}, threading.Lock(), cluster.counted("edges")
 
     def client(number):

@@ -21,6 +21,9 @@ const END_BY_ITSELF: Duration = Duration::from_secs(5);
 /// How long the cluster may take to store the entry. Without a majority there is nobody to hand anything to.
 pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long counts of failed power syncs may take to be stored: several entries' time in a cluster that works.
+const COUNTED_WITHIN: Duration = Duration::from_millis(500);
+
 /// How often to look whether all work has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -42,13 +45,10 @@ impl Handler<Drain> for ConductorActor {
 
 async fn drain(shared: Arc<Shared>, patience: Duration) {
     let session = shared.lease.session();
-    let told = async {
-        // Whoever owns the nodes next goes on counting.
-        store_counts(&shared).await;
-        let command = Command::ConductorDraining(session);
-        shared.proposer.propose(command).await
-    };
-    match timeout(TOLD_WITHIN, told).await {
+    // Whoever owns the nodes next goes on counting; if it cannot, their faults come an interval later.
+    drop(timeout(COUNTED_WITHIN, store_counts(&shared)).await);
+    let command = Command::ConductorDraining(session);
+    match timeout(TOLD_WITHIN, shared.proposer.propose(command)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
             tracing::warn!(%error, "could not announce the drain; the nodes move when the session ends");

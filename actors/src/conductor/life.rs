@@ -21,6 +21,7 @@ impl ConductorActor {
             .into_actor(self)
             .map(|incarnation, actor, ctx| match incarnation {
                 Ok(incarnation) => {
+                    actor.shared.failures.clear();
                     actor.shared.lease.begin(incarnation);
                     actor.announce(ctx);
                 }

@@ -5,7 +5,7 @@ use crate::shared::Lease;
 use crate::sync_pool::{GetStats, SyncPoolActor};
 use crate::testkit::{TestBmc, TestCluster, TestEnv};
 use actix::Addr;
-use baton_model::command::{CountedFailures, Session};
+use baton_model::command::Session;
 use baton_model::env::Env;
 use baton_model::ids::{ConductorId, Epoch, RequestId, WallMs};
 use baton_model::json::Json;
@@ -602,27 +602,31 @@ async fn a_drain_takes_along_a_count_that_is_not_in_the_log_yet_and_counts_chang
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_count_that_was_overtaken_or_had_no_log_is_there_with_the_next_beat() {
+async fn a_count_that_had_no_log_is_there_with_the_next_beat_and_none_outlives_its_life() {
     local(async {
         let (world, node, only) = World::with_one_of_each().await;
+        let noted = || only.shared.failures.noted(node);
         world.cluster.set_down(true);
-        only.shared.failures.note(node, 2);
+        only.shared.failures.note(node, Some(2));
         tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!(
-            (world.failures(node), only.shared.failures.noted(node)),
-            (0, Some(2))
-        );
+        assert_eq!((world.failures(node), noted()), (0, Some(2)));
         world.cluster.set_down(false);
-        eventually(|| world.failures(node) == 2).await;
-        // What was sent before it arrives after it.
+        eventually(|| world.failures(node) == 2 && noted().is_none()).await;
+
+        // Just after a beat, so that a new life has begun before the next.
+        eventually(|| world.env.clock.wall().0 % 2048 < 6).await;
         world
-            .cluster
-            .commit(Command::FailuresCounted(CountedFailures {
-                session: only.session(),
-                counts: vec![(node, 1)],
-            }));
-        eventually(|| only.shared.failures.noted(node).is_none()).await;
-        assert_eq!(world.failures(node), 2);
+            .machines
+            .with("10.0.0.1", |machine| machine.silent = true);
+        only.shared.failures.note(node, Some(3));
+        let before = only.session();
+        world.cluster.commit(Command::ConductorDown(before));
+        eventually(|| only.session() != before).await;
+        only.is_up().await;
+        eventually(|| world.failures(node) == 3).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let fault = world.record(node).fault;
+        assert_eq!((world.failures(node), fault), (3, None), "two and one");
     })
     .await;
 }

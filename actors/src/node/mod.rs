@@ -62,15 +62,11 @@ impl NodeActor {
         let context = context(&shared, &knobs, &record);
         let draw = shared.env.entropy.next_u64();
         let slot = shared.freshness().enter(context.now, record.id);
-        let failures = shared
-            .failures
-            .noted(record.id)
-            .unwrap_or_else(|| shared.state.read().sync_failures(record.id));
         Self {
             slot,
             noted: (Watch::Nobody, None),
             id: record.id,
-            core: NodeCore::new(record, failures, context, first, draw),
+            core: NodeCore::new(record, context, first, draw),
             timer: None,
             place: None,
             bmc: None,
@@ -133,10 +129,12 @@ fn context<'a>(
         .map(|intent| intent.holder_session())
         .is_some_and(|holder| holder != session && state.is_live(holder));
     let has_children = dependents(&state, record.id).next().is_some();
+    let noted = shared.failures.noted(record.id);
     core::Context {
         is_owner,
         other_holds,
         has_children,
+        failures: noted.unwrap_or_else(|| state.sync_failures(record.id)),
         now: shared.env.clock.now(),
         wall: shared.env.clock.wall(),
         lease_until: shared.lease.until(),

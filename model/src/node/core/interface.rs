@@ -182,6 +182,8 @@ pub struct Context<'a> {
     pub other_holds: bool,
     /// Whether nodes without a power supply of their own have this one as their parent.
     pub has_children: bool,
+    /// How often in a row power sync has failed, in the log or on the way there.
+    pub failures: u32,
     /// The options.
     pub knobs: &'a Knobs,
     /// The name of this conductor, for texts.
@@ -382,8 +384,9 @@ pub enum Effect {
     },
     /// Be woken at this time, and forget any earlier wish. Emitted last.
     WakeAt(Mono),
-    /// Have the log know, sooner or later, how often in a row power sync has failed. The newest count stands.
-    CountFailures(u32),
+    /// Have the log know, sooner or later, how often in a row power sync has failed; the newest count stands. `None`: the
+    /// log's own count does, and what it does not have yet is void.
+    CountFailures(Option<u32>),
     /// Forget what is remembered about the BMC: its address or credentials changed.
     ForgetBmc,
     /// Log this.

@@ -90,12 +90,7 @@ enum Phase {
     /// A read disagreed; the second one is due.
     Confirming { seen: PowerState, at: Mono },
     /// Waiting for the log.
-    Proposing {
-        ticket: Ticket,
-        then: Then,
-        /// The count of failed syncs that goes with it.
-        counted: Option<u32>,
-    },
+    Proposing { ticket: Ticket, then: Then },
     /// Working for the open intent.
     Working(Box<Work>),
 }
@@ -144,8 +139,6 @@ pub struct NodeCore {
     hold_until: Mono,
     queue: VecDeque<Waiting>,
     confirmed: Option<(Mono, WallMs)>,
-    /// How often in a row power sync has failed.
-    failures: u32,
     rtt: Option<Duration>,
     bmc_error: Option<Box<str>>,
     /// Since when the record has its `last_error`, as far as this owner knows.
@@ -189,16 +182,9 @@ pub enum FirstRead {
 const SOON: Duration = Duration::from_millis(100);
 
 impl NodeCore {
-    /// A core for a node that this conductor owns from now on, and whose power sync has failed so often in a row. `draw`
-    /// chooses the moment of the first read.
+    /// A core for a node that this conductor owns from now on. `draw` chooses the moment of the first read.
     #[must_use]
-    pub fn new(
-        record: Arc<NodeRecord>,
-        failures: u32,
-        context: Context<'_>,
-        first: FirstRead,
-        draw: u64,
-    ) -> Self {
+    pub fn new(record: Arc<NodeRecord>, context: Context<'_>, first: FirstRead, draw: u64) -> Self {
         let interval = Self::interval_of(&record, context.knobs);
         let within = match first {
             FirstRead::WithinInterval => interval,
@@ -214,7 +200,6 @@ impl NodeCore {
             hold_until: Mono(0),
             queue: VecDeque::new(),
             confirmed: None,
-            failures,
             rtt: None,
             bmc_error: None,
             error_since: context.now,
@@ -339,10 +324,13 @@ impl NodeCore {
         out: &mut Vec<Effect>,
     ) {
         changes.extend(self.login_news());
-        let counted = changes.iter().rev().find_map(|change| match change {
-            NodeChange::SyncFailures(count) => Some(*count),
-            _ => None,
-        });
+        if changes
+            .iter()
+            .any(|change| matches!(change, NodeChange::SyncFailures(_)))
+        {
+            // From here on the log's count is the one that counts, whatever becomes of the proposal.
+            out.push(Effect::CountFailures(None));
+        }
         let ticket = self.ticket();
         out.push(Effect::Propose {
             ticket,
@@ -351,19 +339,7 @@ impl NodeCore {
             changes,
             haste,
         });
-        self.phase = Phase::Proposing {
-            ticket,
-            then,
-            counted,
-        };
-    }
-
-    /// Failed syncs are counted in the log too, so that a takeover does not start the count anew (D13), but nobody waits.
-    fn count(&mut self, failures: u32, out: &mut Vec<Effect>) {
-        if self.failures != failures {
-            self.failures = failures;
-            out.push(Effect::CountFailures(failures));
-        }
+        self.phase = Phase::Proposing { ticket, then };
     }
 
     fn rest(&mut self, until: Mono) {
@@ -410,7 +386,8 @@ impl NodeCore {
             self.waiting_since = context.now;
         }
         if old.maintenance && !self.record.maintenance {
-            self.count(0, out);
+            // The log has ended the count with it.
+            out.push(Effect::CountFailures(None));
         }
         if old.properties != self.record.properties {
             self.maker = Maker::of(&self.record, context.now);

@@ -15,12 +15,11 @@ impl NodeCore {
         result: Result<Reply, ProposeError>,
         out: &mut Vec<Effect>,
     ) {
-        let (then, counted) = match std::mem::take(&mut self.phase) {
+        let then = match std::mem::take(&mut self.phase) {
             Phase::Proposing {
                 ticket: expected,
                 then,
-                counted,
-            } if expected == ticket => (then, counted),
+            } if expected == ticket => then,
             other => {
                 self.phase = other;
                 out.push(Effect::Note(Note::LateAnswer { ticket }));
@@ -29,12 +28,7 @@ impl NodeCore {
         };
         self.phase = Phase::Idle;
         match result {
-            Ok(Reply::Done { .. }) => {
-                if let Some(failures) = counted {
-                    self.count(failures, out);
-                }
-                self.on_applied(context, then, out);
-            }
+            Ok(Reply::Done { .. }) => self.on_applied(context, then, out),
             Ok(Reply::Refused(refusal)) => self.on_refused(context, then, refusal, out),
             Err(error) => self.on_no_log(context, then, &error, out),
         }

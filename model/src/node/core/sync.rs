@@ -254,7 +254,9 @@ impl NodeCore {
 
     fn agreed(&mut self, context: Context<'_>, out: &mut Vec<Effect>) {
         self.confirmed = Some((context.now, context.wall));
-        self.count(0, out);
+        if context.failures > 0 {
+            out.push(Effect::CountFailures(Some(0)));
+        }
         let mut changes = Vec::new();
         // Ironic clears any `last_error` here. A failed state keeps the reason for its failure, and nobody could read one
         // that stood for a moment only: a power action often fails, or loses its lock, just before a scheduled read.
@@ -282,7 +284,7 @@ impl NodeCore {
         out: &mut Vec<Effect>,
     ) {
         self.confirmed = Some((context.now, context.wall));
-        let failures = self.failures.saturating_add(1);
+        let failures = context.failures.saturating_add(1);
         if failures > context.knobs.sync_retries_max {
             self.fault(context, Some(actual), None, failures, out);
             return;
@@ -330,7 +332,12 @@ impl NodeCore {
             }
             return;
         }
-        let failures = self.failures.saturating_add(1);
+        // Without its lease a conductor counts for nobody: the cluster may have given the node to one that reads it.
+        if context.now >= context.lease_until {
+            self.due = self.next_due(context);
+            return;
+        }
+        let failures = context.failures.saturating_add(1);
         let attempts_max = context.knobs.sync_retries_max;
         if failures > attempts_max {
             self.fault(context, None, Some(error), failures, out);
@@ -340,7 +347,8 @@ impl NodeCore {
                 attempts_max,
                 error: error.into(),
             }));
-            self.count(failures, out);
+            // Nobody waits for it to be in the log, where a successor finds it (D13).
+            out.push(Effect::CountFailures(Some(failures)));
             self.due = self.next_due(context);
         }
     }

@@ -88,6 +88,8 @@ struct World {
     /// What the BMC says about booting.
     boots: Result<BootState, ReadError>,
     notes: Vec<Note>,
+    /// A count of failed syncs that the log does not have yet.
+    noted: Option<u32>,
     is_owner: bool,
     other_holds: bool,
     requests: u32,
@@ -143,12 +145,12 @@ impl World {
             is_owner: true,
             other_holds: false,
             has_children: false,
+            failures: 0,
             knobs: &knobs,
             host: "one",
         };
         let core = NodeCore::new(
             Arc::new(record.clone()),
-            0,
             context,
             FirstRead::WithinInterval,
             1000,
@@ -182,6 +184,7 @@ impl World {
             inventory: Inventory::default(),
             boots: Ok(BootState::default()),
             notes: Vec::new(),
+            noted: None,
             is_owner: true,
             other_holds: false,
             requests: 0,
@@ -212,8 +215,9 @@ impl World {
     /// A new core from the replicated record, as after a crash or a takeover.
     fn rebuild(&mut self) {
         let record = self.state.node(NODE).expect("the node exists").clone();
-        let (failures, context) = (self.failures(), self.context());
-        self.core = NodeCore::new(record, failures, context, FirstRead::WithinInterval, 1000);
+        // What was on its way to the log died with the former core.
+        self.noted = None;
+        self.core = NodeCore::new(record, self.context(), FirstRead::WithinInterval, 1000);
         self.wake = self.now;
     }
 
@@ -225,6 +229,7 @@ impl World {
             is_owner: self.is_owner,
             other_holds: self.other_holds,
             has_children: self.has_children,
+            failures: self.noted.unwrap_or_else(|| self.failures()),
             knobs: Box::leak(Box::new(self.knobs.clone())),
             host: "one",
         }
@@ -247,6 +252,16 @@ impl World {
 
     fn record(&self) -> &NodeRecord {
         self.state.node(NODE).expect("the node exists")
+    }
+
+    /// What waited to be counted reaches the log.
+    fn bring_count(&mut self) {
+        if let Some(count) = self.noted.take() {
+            self.commit(Command::FailuresCounted(CountedFailures {
+                session: ME,
+                counts: vec![(NODE, count)],
+            }));
+        }
     }
 
     fn failures(&self) -> u32 {
@@ -362,6 +377,9 @@ impl World {
     }
 
     fn step(&mut self, input: Input) {
+        if !self.log_down {
+            self.bring_count();
+        }
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for effect in self.core.step(self.context(), input) {
@@ -491,11 +509,10 @@ impl World {
                     Effect::Answer { asker, answer } => self.answers.push((asker, answer)),
                     Effect::WakeAt(at) => self.wake = at,
                     Effect::CountFailures(count) => {
-                        let counted = CountedFailures {
-                            session: ME,
-                            counts: vec![(NODE, count)],
-                        };
-                        self.commit(Command::FailuresCounted(counted));
+                        self.noted = count;
+                        if !self.log_down {
+                            self.bring_count();
+                        }
                     }
                     Effect::Note(note) => self.notes.push(note),
                     Effect::ForgetBmc => {}

@@ -33,6 +33,7 @@ struct Rig {
     reads: u64,
     failed: u64,
     faults: u64,
+    failures: u32,
 }
 
 impl Rig {
@@ -60,7 +61,6 @@ impl Rig {
         let record = Arc::new(record);
         let core = NodeCore::new(
             Arc::clone(&record),
-            0,
             context(world.now, &knobs),
             FirstRead::WithinInterval,
             n * 997,
@@ -76,6 +76,7 @@ impl Rig {
             reads: 0,
             failed: 0,
             faults: 0,
+            failures: 0,
         }
     }
 
@@ -111,7 +112,11 @@ impl Rig {
     fn step(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            for effect in self.core.step(context(self.world.now, &self.knobs), input) {
+            let context = Context {
+                failures: self.failures,
+                ..context(self.world.now, &self.knobs)
+            };
+            for effect in self.core.step(context, input) {
                 match effect {
                     Effect::Read { ticket, .. } => {
                         self.reads += 1;
@@ -137,8 +142,10 @@ impl Rig {
                         let mut record = NodeRecord::clone(&self.record);
                         record.revision = record.revision.next();
                         for change in changes {
-                            if matches!(change, NodeChange::EnterMaintenance { .. }) {
-                                self.faults += 1;
+                            match change {
+                                NodeChange::SyncFailures(count) => self.failures = count,
+                                NodeChange::EnterMaintenance { .. } => self.faults += 1,
+                                _ => {}
                             }
                         }
                         self.record = Arc::new(record);
@@ -155,12 +162,13 @@ impl Rig {
                     }
                     Effect::Act { action, .. } => panic!("`{action}`, which nobody asked for"),
                     Effect::WakeAt(at) => self.wake = at,
+                    Effect::CountFailures(Some(count)) => self.failures = count,
                     Effect::Identify { .. }
                     | Effect::Ask { .. }
                     | Effect::EndSession { .. }
                     | Effect::SwitchRelatives { .. }
                     | Effect::Answer { .. }
-                    | Effect::CountFailures(_)
+                    | Effect::CountFailures(None)
                     | Effect::ForgetBmc
                     | Effect::Note(_) => {}
                 }
@@ -177,6 +185,7 @@ fn context(now: Mono, knobs: &Knobs) -> Context<'_> {
         is_owner: true,
         other_holds: false,
         has_children: false,
+        failures: 0,
         knobs,
         host: "one",
     }

@@ -197,11 +197,14 @@ fn a_failed_read_leaves_the_record_alone_and_keeps_no_user_waiting() {
     let mut world = World::new(|_| {});
     world.bmc = dead();
     let revision = world.record().revision;
+    // The count has not reached the log, and nothing waits for that.
+    world.log_down = true;
     world.interval();
-    assert_eq!(world.failures(), 1);
-    assert_eq!(world.record().revision, revision);
-    // No log, no count; and yet a user is served as soon as there is one.
+    assert_eq!((world.failures(), world.noted), (0, Some(1)));
     assert_eq!(world.core.live(world.now).waiting_for, None);
+    world.interval();
+    assert_eq!((world.failures(), world.noted), (0, Some(2)));
+    world.log_down = false;
     world.bmc = Ok(PowerReading::On);
     world.interval();
     assert_eq!(
@@ -209,6 +212,41 @@ fn a_failed_read_leaves_the_record_alone_and_keeps_no_user_waiting() {
         (0, revision),
         "one that works ends the count"
     );
+}
+
+#[test]
+fn without_its_lease_a_conductor_counts_for_nobody() {
+    let mut world = World::new(|_| {});
+    world.bmc = dead();
+    world.log_down = true;
+    world.lease_until = world.now;
+    for _ in 0..10 {
+        world.interval();
+    }
+    assert_eq!((world.failures(), world.noted), (0, None));
+    world.log_down = false;
+    world.lease_until = Mono(u64::MAX);
+    for failures in 1..=3 {
+        world.interval();
+        assert_eq!(
+            (world.failures(), world.record().maintenance),
+            (failures, false)
+        );
+    }
+}
+
+#[test]
+fn what_changes_a_count_in_the_log_outdates_the_one_on_its_way() {
+    let mut world = World::new(|_| {});
+    world.knobs.force = false;
+    world.bmc = dead();
+    world.log_down = true;
+    world.interval();
+    assert_eq!(world.noted, Some(1));
+    // It is not known here what became of the proposal that says 0.
+    world.bmc = Ok(PowerReading::Off);
+    world.interval();
+    assert_eq!(world.noted, None);
 }
 
 #[test]
